@@ -1,0 +1,32 @@
+"""DCGAN: Radford et al. 2016, https://arxiv.org/abs/1511.06434.
+
+  python -m jaxgan.main --config=configs/dcgan.py
+
+The non-saturating GAN with stride-2 convolutions and batch norm. Values are
+those of the authors' Torch code, dcgan.torch; the paper's batch is 128.
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgan.config import unconditional_config
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+  config = unconditional_config(preset)
+  config.loss = "non_saturating"
+  network = {"name": "dcgan", "width": 64, "norm": "batch"}
+  config.generator = ConfigDict(network)
+  config.critic = ConfigDict(network)
+  adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+  config.optimizers = ConfigDict({"generator": adam, "critic": adam})
+  # 25 epochs.
+  config.steps = {
+    "mnist": 23_000,
+    "fashion_mnist": 23_000,
+    "cifar10": 19_000,
+    "celeba": 63_000,
+  }.get(preset, 63_000)
+  if "digits" in preset:  # minutes on two CPU cores
+    config.steps = 3000
+    config.generator.width = config.critic.width = 32
+  return config

@@ -1,0 +1,42 @@
+"""GAN: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661.
+
+  python -m jaxgan.main --config=configs/gan.py
+
+The minimax game of equation 1 between fully connected networks. The paper's
+maxout, dropout and momentum are replaced by leaky ReLU and Adam. Its
+generator stops learning where the critic is sure; compare configs/nsgan.py.
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgan.config import unconditional_config
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+  config = unconditional_config(preset)
+  config.loss = "minimax"
+  config.generator = ConfigDict(
+    {
+      "name": "mlp",
+      "hidden": (256, 512, 1024),
+      "norm": "batch",
+    }
+  )
+  config.critic = ConfigDict(
+    {
+      "name": "mlp",
+      "hidden": (512, 256),
+      "norm": "none",
+    }
+  )
+  adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+  config.optimizers = ConfigDict({"generator": adam, "critic": adam})
+  config.steps = 100_000
+  if "digits" in preset:
+    config.steps = 10_000
+  if preset in ("ring", "grid"):
+    config.generator.hidden = config.critic.hidden = (128, 128)
+    config.generator.norm = "none"
+    config.batch_size = 512
+    config.steps = 10_000
+  return config

@@ -1,0 +1,27 @@
+"""LSGAN: Mao et al. 2017, https://arxiv.org/abs/1611.04076.
+
+  python -m jaxgan.main --config=configs/lsgan.py
+
+Least squares in place of cross entropy, on DCGAN's networks. The values that
+the paper gives for its networks are kept where they are known: Adam with
+b1 = 0.5; the learning rate is DCGAN's.
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgan.config import unconditional_config
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+  config = unconditional_config(preset)
+  config.loss = "least_squares"
+  network = {"name": "dcgan", "width": 64, "norm": "batch"}
+  config.generator = ConfigDict(network)
+  config.critic = ConfigDict(network)
+  adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+  config.optimizers = ConfigDict({"generator": adam, "critic": adam})
+  config.steps = 50_000
+  if "digits" in preset:  # minutes on two CPU cores
+    config.steps = 3000
+    config.generator.width = config.critic.width = 32
+  return config

@@ -1,0 +1,1 @@
+"""Algorithms: `create(config)` in each module returns an `Algorithm`."""

@@ -1,0 +1,227 @@
+"""Unconditional GANs: an objective, a penalty and two networks.
+
+GAN, NSGAN, DCGAN, LSGAN, WGAN, WGAN-GP, SNGAN and R3GAN are settings of it:
+see `configs/`. Batches hold `image`, `[B, H, W, C]` in [-1, 1], or `[B, D]`.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from jaxgan import losses, optimizers, penalties
+from jaxgan.config import InputError
+from jaxgan.data import example_shape
+from jaxgan.parallel import example_keys
+from jaxgan.train_step import Algorithm, Batch, Params, TrainState
+
+LATENTS = {
+  "normal": jax.random.normal,
+  "uniform": lambda key, shape: jax.random.uniform(
+    key, shape, minval=-1.0, maxval=1.0
+  ),
+}
+
+
+def create(config: ConfigDict) -> Algorithm:
+  """Returns the game that the config describes.
+
+  Raises:
+    InputError: for names that do not exist and combinations that cannot work.
+  """
+  check(config)
+  shape = example_shape(config.data)
+  generator = _network("Generator", config.generator, config.dtype, shape=shape)
+  critic = _network("Critic", config.critic, config.dtype)
+  loss = getattr(losses, config.loss)
+  penalty = getattr(penalties, config.penalty.name or "none", None)
+
+  def generate(
+    params: Params, model_state: Any, keys: jax.Array, train: bool = True
+  ) -> tuple[jax.Array, Any]:
+    draw = LATENTS[config.latent]
+    z = jax.vmap(lambda key: draw(key, (config.latent_size,)))(keys)
+    return _apply(generator, params, model_state, z, train)
+
+  def criticize(
+    params: Params, model_state: Any, images: jax.Array
+  ) -> tuple[jax.Array, Any]:
+    logits, model_state = _apply(critic, params, model_state, images, True)
+    if config.critic_output == "sigmoid":
+      logits = jax.nn.sigmoid(logits)
+    return logits, model_state
+
+  def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+    rngs = jax.random.split(rng)
+    inputs = jnp.zeros((1, config.latent_size)), jnp.zeros((1, *shape))
+    params, model_state = {}, {}
+    for player, network, rng, x in zip(
+      ("generator", "critic"), (generator, critic), rngs, inputs, strict=True
+    ):
+      variables = dict(network.init(rng, x, train=True))
+      params[player] = variables.pop("params")
+      model_state[player] = variables
+    return params, model_state
+
+  def critic_loss(
+    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+  ):
+    latent_rng, penalty_rng = jax.random.split(rng)
+    real = batch["image"]
+    keys = example_keys(latent_rng, real.shape[0])
+    fake, _ = generate(
+      params["generator"], state.model_state["generator"], keys
+    )
+    # One batch after the other: a batch norm must not mix real with fake.
+    model_state = state.model_state["critic"]
+    real_logits, model_state = criticize(params["critic"], model_state, real)
+    fake_logits, model_state = criticize(params["critic"], model_state, fake)
+    total = loss.critic(real_logits, fake_logits)
+    metrics = {"real": real_logits.mean(), "fake": fake_logits.mean()}
+    if penalty:
+      metrics["penalty"] = penalty(
+        lambda x: criticize(params["critic"], model_state, x)[0],
+        real,
+        fake,
+        penalty_rng,
+      )
+      total += config.penalty.weight * metrics["penalty"]
+    return total, (model_state, metrics)
+
+  def generator_loss(
+    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+  ):
+    real = batch["image"]
+    keys = example_keys(rng, config.generator_batches * real.shape[0])
+    fake, model_state = generate(
+      params["generator"], state.model_state["generator"], keys
+    )
+    critic_state = state.model_state["critic"]
+    # Only relativistic losses look at the real logits; for the others the
+    # compiler drops this pass.
+    real_logits, _ = criticize(params["critic"], critic_state, real)
+    fake_logits, _ = criticize(params["critic"], critic_state, fake)
+    return loss.generator(real_logits, fake_logits), (model_state, {})
+
+  def sample(
+    params: Mapping[str, Params], model_state: Mapping, batch: Batch, rng
+  ) -> dict[str, jax.Array]:
+    keys = jax.random.split(rng, batch["image"].shape[0])
+    images, _ = generate(
+      params["generator"], model_state["generator"], keys, train=False
+    )
+    return {"generated": images}
+
+  schedule = (("critic", config.n_critic), ("generator", 1))
+  return Algorithm(
+    init=init,
+    losses={"critic": critic_loss, "generator": generator_loss},
+    optimizers={
+      player: optimizers.create(
+        config.optimizers[player], config.steps * updates
+      )
+      for player, updates in schedule
+    },
+    schedule=schedule,
+    sample=sample,
+  )
+
+
+def check(config: ConfigDict) -> None:
+  """Refuses combinations that cannot work, or are known to do harm.
+
+  Raises:
+    InputError: with a remedy.
+  """
+  wasserstein = config.loss == "wasserstein"
+  clipping = config.optimizers.critic.get("clip_weights", 0.0)
+  for key, value, allowed in (
+    (
+      "loss",
+      config.loss,
+      [
+        name
+        for name, value in vars(losses).items()
+        if isinstance(value, losses.AdversarialLoss)
+      ],
+    ),
+    (
+      "penalty.name",
+      config.penalty.name,
+      ["", "wgan_gp", "dragan", "r1", "r2", "r1_r2"],
+    ),
+    ("latent", config.latent, list(LATENTS)),
+    ("critic_output", config.critic_output, ["linear", "sigmoid"]),
+    ("generator.norm", config.generator.norm, ["batch", "layer", "none"]),
+    ("critic.norm", config.critic.norm, ["batch", "layer", "spectral", "none"]),
+  ):
+    if value not in allowed:
+      raise InputError(f"{key}={value!r}: choose one of {allowed}")
+  for key in ("n_critic", "latent_size", "generator_batches"):
+    if config[key] < 1:
+      raise InputError(f"{key}={config[key]}: give at least 1")
+  if config.penalty.name and config.critic.norm == "batch":
+    raise InputError(
+      "critic.norm='batch' with a gradient penalty: the penalty is on the "
+      "gradient of each example, which batch norm ties to the others; set "
+      "critic.norm to 'layer' or 'none'"
+    )
+  if config.penalty.name and clipping:
+    raise InputError(
+      "weight clipping with a gradient penalty: both bound the critic's "
+      "slope; set optimizers.critic.clip_weights=0.0 or penalty.name=''"
+    )
+  if config.critic_output == "sigmoid" and config.loss != "least_squares":
+    raise InputError(
+      f"critic_output='sigmoid' with loss={config.loss!r}: "
+      + (
+        "a Wasserstein critic is unbounded"
+        if wasserstein
+        else "this loss takes logits"
+      )
+      + "; set critic_output='linear'"
+    )
+  if wasserstein and not (
+    clipping or config.penalty.name or config.critic.norm == "spectral"
+  ):
+    raise InputError(
+      "loss='wasserstein' needs a critic of bounded slope: set "
+      "penalty.name='wgan_gp', optimizers.critic.clip_weights=0.01 or "
+      "critic.norm='spectral'"
+    )
+  if config.loss == "relativistic" and config.generator_batches != 1:
+    raise InputError(
+      "loss='relativistic' compares equal numbers of real and generated "
+      "images: set generator_batches=1"
+    )
+
+
+def _network(
+  kind: str, config: ConfigDict, dtype: str, **arguments: Any
+) -> nn.Module:
+  arguments |= config.to_dict()
+  name = arguments.pop("name")
+  try:
+    module = import_module(f"jaxgan.models.{name}")
+    return getattr(module, kind)(dtype=jnp.dtype(dtype), **arguments)
+  except (ImportError, AttributeError, TypeError) as e:
+    raise InputError(f"{kind.lower()} {name!r}: {e}") from e
+
+
+def _apply(
+  module: nn.Module,
+  params: Params,
+  model_state: Any,
+  x: jax.Array,
+  train: bool,
+) -> tuple[jax.Array, Any]:
+  return module.apply(
+    {"params": params, **model_state},
+    x,
+    train=train,
+    mutable=list(model_state) if train else [],
+  )

@@ -1,0 +1,130 @@
+"""Checkpoints that describe themselves and are verified when restored.
+
+A checkpoint holds the `TrainState`, the config, and a digest of every leaf:
+the storage library notices neither a flipped byte nor a changed dtype.
+"""
+
+import hashlib
+import json
+import pathlib
+import shutil
+import warnings
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
+
+from jaxgan.config import InputError
+from jaxgan.train_step import TrainState
+
+KEEP = 3  # latest checkpoints
+
+
+def open_manager(workdir: pathlib.Path) -> ocp.CheckpointManager:
+  """Returns the manager of the checkpoints in `workdir/checkpoints`."""
+  return ocp.CheckpointManager(
+    (workdir / "checkpoints").absolute(),
+    options=ocp.CheckpointManagerOptions(max_to_keep=KEEP, create=True),
+  )
+
+
+def save(
+  manager: ocp.CheckpointManager, state: TrainState, config: ConfigDict
+) -> None:
+  """Starts writing the state, on one device or the host, in the background.
+
+  Raises:
+    RuntimeError: where a later step is stored already.
+  """
+  state = jax.device_get(state)
+  step = int(state.step)
+  saved = manager.save(
+    step,
+    args=ocp.args.Composite(
+      state=ocp.args.StandardSave(state),
+      meta=ocp.args.JsonSave(
+        {
+          "config": json.loads(config.to_json()),
+          "digest": digest(state),
+        }
+      ),
+    ),
+  )
+  if not saved:
+    raise RuntimeError(
+      f"checkpoint {step} was not written: the folder holds "
+      f"{manager.latest_step()}"
+    )
+
+
+def restore(
+  manager: ocp.CheckpointManager, template: TrainState
+) -> TrainState | None:
+  """Returns the newest whole state, on the host; None if there are no steps.
+
+  Damaged checkpoints that are newer than it are moved to `damaged/`.
+
+  Args:
+    manager: see `open_manager`.
+    template: a state of the same structure; only shapes and dtypes matter.
+
+  Raises:
+    InputError: where there are checkpoints, but none is whole.
+  """
+  steps = sorted(manager.all_steps(), reverse=True)
+  damaged = {}
+  for step in steps:
+    try:
+      state = _restore_step(manager, step, template)
+    except Exception as e:  # the storage library raises many kinds
+      damaged[step] = str(e).strip().splitlines()[0] if str(e) else repr(e)
+      continue
+    for bad, reason in damaged.items():
+      _set_aside(manager, bad)
+      warnings.warn(
+        f"checkpoint {bad} is damaged and was moved to damaged/: {reason}",
+        stacklevel=2,
+      )
+    return state
+  if damaged:
+    raise InputError(
+      f"none of the checkpoints in {manager.directory} can be restored: "
+      + "; ".join(f"{step}: {reason}" for step, reason in damaged.items())
+    )
+  return None
+
+
+def digest(state: TrainState) -> str:
+  """SHA-256 over the path, dtype, shape and bytes of every leaf."""
+  sha = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    leaf = np.asarray(leaf)
+    name = jax.tree_util.keystr(path)
+    sha.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
+    sha.update(np.ascontiguousarray(leaf).tobytes())
+  return sha.hexdigest()
+
+
+def _restore_step(
+  manager: ocp.CheckpointManager, step: int, template: TrainState
+) -> TrainState:
+  host = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), template)
+  restored = manager.restore(
+    step,
+    args=ocp.args.Composite(
+      state=ocp.args.StandardRestore(host), meta=ocp.args.JsonRestore()
+    ),
+  )
+  if restored.meta["digest"] != digest(restored.state):
+    raise ValueError("its digest does not match its contents")
+  return restored.state
+
+
+def _set_aside(manager: ocp.CheckpointManager, step: int) -> None:
+  source = pathlib.Path(manager.directory) / str(step)
+  target = source.parent.parent / "damaged" / str(step)
+  target.parent.mkdir(exist_ok=True)
+  shutil.rmtree(target, ignore_errors=True)
+  source.rename(target)
+  manager.reload()

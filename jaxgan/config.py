@@ -1,0 +1,161 @@
+"""The keys that all configs share, the data presets, and their checks."""
+
+from typing import Any
+
+import jax
+import ml_collections
+from ml_collections import ConfigDict
+
+# Keys that may differ when a run is resumed: they change what is written and
+# how the work is laid out, not what is learned.
+RUNTIME_KEYS = (
+  "steps",
+  "log_every",
+  "sample_every",
+  "checkpoint_every",
+  "parallel",
+)
+
+
+class InputError(ValueError):
+  """What the user gave cannot work; the message is one line and says why."""
+
+
+def base_config(preset: str) -> ConfigDict:
+  """Returns the shared keys, with `data` set for one of the presets.
+
+  Args:
+    preset: "digits", "typeset_digits", "stacked_digits", "ring", "grid"
+      (built in, no download), "mnist", "fashion_mnist", "cifar10", "celeba"
+      (through TensorFlow Datasets), or "folder" (images below `data.path`).
+
+  Raises:
+    InputError: for another preset.
+  """
+  if preset not in _DATA:
+    raise InputError(f"no preset {preset!r}: choose one of {', '.join(_DATA)}")
+  return ConfigDict(
+    {
+      "algorithm": "gan",
+      "seed": 0,
+      "steps": 10_000,  # rounds
+      "batch_size": 64,  # of all devices together
+      "log_every": 100,  # rounds, as are all of these; 0 is never
+      "sample_every": 500,
+      "checkpoint_every": 1000,
+      "ema_decay": 0.999,  # 0: samples come from the weights themselves
+      "dtype": "float32",  # of the networks' arithmetic; or "bfloat16"
+      "parallel": "pmap",  # or "shard_map"
+      "data": {
+        "name": "digits",
+        "path": "",  # of a folder, or of the prepared TFDS sets
+        "split": "train",
+        "image_size": 32,
+        "channels": 1,
+        "pad": 0,  # background pixels added on each side before resizing
+        "flip": False,  # random, left to right
+        "crop": 0,  # random, by up to so many pixels
+        "dequantize": False,  # uniform noise of one grey level
+        **_DATA[preset],
+      },
+    }
+  )
+
+
+def unconditional_config(preset: str) -> ConfigDict:
+  """Returns `base_config(preset)` with the keys of `algorithms/gan.py`.
+
+  Their values here are neutral; a config sets those that its paper gives,
+  and the three entries that have none: `generator`, `critic`, `optimizers`.
+  """
+  config = base_config(preset)
+  config.loss = "non_saturating"  # a name in jaxgan/losses.py
+  # A name in jaxgan/penalties.py, or "" for none, and its weight.
+  config.penalty = ConfigDict({"name": "", "weight": 0.0})
+  config.n_critic = 1  # critic updates per round
+  config.generator_batches = 1  # the generator's batch, in batches
+  config.latent = "normal"  # or "uniform" in [-1, 1]
+  config.latent_size = 100
+  config.critic_output = "linear"  # or "sigmoid", for least_squares
+  return config
+
+
+_DATA: dict[str, dict[str, Any]] = {
+  "digits": {"name": "digits", "image_size": 16},
+  "typeset_digits": {"name": "typeset_digits", "image_size": 16},
+  "stacked_digits": {"name": "stacked_digits", "image_size": 16, "channels": 3},
+  "ring": {"name": "ring"},
+  "grid": {"name": "grid"},
+  # 28 + 2 * 2: no pixel of a digit is resampled.
+  "mnist": {"name": "mnist", "pad": 2},
+  "fashion_mnist": {"name": "fashion_mnist", "pad": 2},
+  "cifar10": {"name": "cifar10", "channels": 3, "flip": True},
+  "celeba": {
+    "name": "celeb_a",
+    "image_size": 64,
+    "channels": 3,
+    "flip": True,
+  },
+  "folder": {"name": "folder", "image_size": 64, "channels": 3, "flip": True},
+}
+
+
+def check(config: ConfigDict) -> None:
+  """Refuses values that no run could work with.
+
+  Raises:
+    InputError: naming the key and a value that would do.
+  """
+  for key in ("steps", "batch_size", "log_every"):
+    if config[key] < 1:
+      raise InputError(f"{key}={config[key]}: give at least 1")
+  for key in ("sample_every", "checkpoint_every"):
+    if config[key] < 0:
+      raise InputError(f"{key}={config[key]}: give 0 (never) or more")
+  if not 0 <= config.ema_decay < 1:
+    raise InputError(f"ema_decay={config.ema_decay}: give a value in [0, 1)")
+  if config.dtype not in ("float32", "bfloat16"):
+    raise InputError(f"dtype={config.dtype!r}: choose 'float32' or 'bfloat16'")
+  devices = jax.device_count()
+  if config.batch_size % devices:
+    below = config.batch_size // devices * devices
+    raise InputError(
+      f"batch_size={config.batch_size} is not a multiple of the {devices} "
+      f"devices: give {below or devices} or {below + devices}"
+    )
+
+
+def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
+  """Keys, but the run-time ones, in which a workdir's config differs.
+
+  `steps` counts where an optimizer's learning rate follows a schedule.
+  """
+  runtime = set(RUNTIME_KEYS)
+  if any(
+    optimizer.get("schedule", "constant") != "constant"
+    for optimizer in new.optimizers.values()
+  ):
+    runtime.remove("steps")
+  old, new = _flatten(old), _flatten(new)
+  return [
+    f"{key} ({old.get(key, 'unset')} -> {new.get(key, 'unset')})"
+    for key in sorted({**old, **new})
+    if key not in runtime and old.get(key) != new.get(key)
+  ]
+
+
+def load(text: str) -> ConfigDict:
+  """Returns the config that `config.to_json()` wrote."""
+  import json
+
+  return ml_collections.ConfigDict(json.loads(text))
+
+
+def _flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+  flat = {}
+  for key, value in config.items():
+    if isinstance(value, ConfigDict):
+      flat |= _flatten(value, f"{prefix}{key}.")
+    else:
+      flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+  return flat

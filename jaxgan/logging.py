@@ -1,0 +1,61 @@
+"""What a run leaves for people to read: metrics and sample pictures."""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from PIL import Image
+from tensorboardX import SummaryWriter
+
+
+@contextlib.contextmanager
+def open_logs(
+  workdir: pathlib.Path, start: int
+) -> Iterator[Callable[..., None]]:
+  """Yields `write(step, scalars, picture)` for the logs of a run.
+
+  Scalars go to `metrics.jsonl` and TensorBoard events, pictures to
+  `samples/<step>.png` and TensorBoard events.
+
+  Args:
+    workdir: of the run; it exists.
+    start: the round that the run resumes from; what an interrupted run wrote
+      about later rounds is dropped, since they are played again.
+  """
+  metrics = workdir / "metrics.jsonl"
+  if metrics.exists():
+    # A line that a crash cut short is dropped as well.
+    lines = [
+      line
+      for line in metrics.read_text().splitlines()
+      if line.endswith("}") and json.loads(line)["step"] <= start
+    ]
+    metrics.write_text("".join(f"{line}\n" for line in lines))
+  samples = workdir / "samples"
+  samples.mkdir(exist_ok=True)
+  for path in samples.glob("*.png"):
+    if int(path.stem) > start:
+      path.unlink()
+
+  events = SummaryWriter(
+    str(workdir), purge_step=start + 1 if start else None, write_to_disk=True
+  )
+
+  def write(
+    step: int,
+    scalars: Mapping[str, float] | None = None,
+    picture: Image.Image | None = None,
+  ) -> None:
+    if scalars:
+      with metrics.open("a") as f:
+        f.write(json.dumps({"step": step, **scalars}) + "\n")
+      for name, value in scalars.items():
+        events.add_scalar(name, value, step)
+    if picture:
+      picture.save(samples / f"{step:08d}.png")
+      events.add_image("samples", np.asarray(picture), step, dataformats="HWC")
+
+  with contextlib.closing(events):
+    yield write

@@ -1,0 +1,1 @@
+"""Networks: Flax modules named `Generator` and `Critic` in each module."""

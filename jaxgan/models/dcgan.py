@@ -1,0 +1,125 @@
+"""DCGAN: stacks of stride-2 convolutions.
+
+Radford et al. 2016 (arXiv:1511.06434), and with `kernel_size=5` the DCGAN-like
+networks of WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028).
+
+For images of side S = 2^n the generator goes from 4x4 to S by n - 2 transposed
+convolutions, the critic back. The first and last layer, 4x4 convolutions of
+a 1x1 and a 4x4 map in the reference, are matrix products here: the same
+function with as many parameters.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxgan.config import InputError
+from jaxgan.models.layers import (
+  Conv,
+  ConvTranspose,
+  Dense,
+  normalize,
+  spectral,
+)
+
+
+def doublings(shape: tuple[int, ...], sizes: tuple[int, ...]) -> int:
+  """How many doublings lead from 4x4 to images of `shape`.
+
+  Raises:
+    InputError: where `shape` is not square with a side among `sizes`.
+  """
+  if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in sizes:
+    raise InputError(
+      f"this network makes images of side {', '.join(map(str, sizes))}, not "
+      f"{'x'.join(map(str, shape))}: set data.image_size, or use the mlp"
+    )
+  return shape[0].bit_length() - 3
+
+
+SIZES = (16, 32, 64, 128)
+
+
+class Generator(nn.Module):
+  """`z [B, Z] -> images [B, S, S, C]` in [-1, 1].
+
+  Attributes:
+    shape: `(S, S, C)`, S one of 16, 32, 64, 128.
+    width: channels of the last hidden layer, doubled by each layer before.
+    kernel_size: 4, or 5 as in WGAN-GP.
+    norm: "batch", "layer" or "none".
+    use_bias: whether layers have biases where no batch norm follows; DCGAN's
+      have none.
+    kernel_init: see `layers.initializer`.
+    dtype: of the arithmetic.
+  """
+
+  shape: tuple[int, int, int]
+  width: int = 64
+  kernel_size: int = 4
+  norm: str = "batch"
+  use_bias: bool = False
+  kernel_init: str = "normal"
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+    n = doublings(self.shape, SIZES)
+    hidden_bias = self.use_bias and self.norm != "batch"
+    features = self.width * 2 ** (n - 1)
+    x = Dense(16 * features, hidden_bias, self.kernel_init, dtype=self.dtype)(z)
+    x = x.reshape(-1, 4, 4, features)
+    x = nn.relu(normalize(self.norm, x, train, self.dtype))
+    for _ in range(n - 1):
+      features //= 2
+      x = ConvTranspose(
+        features,
+        self.kernel_size,
+        hidden_bias,
+        self.kernel_init,
+        dtype=self.dtype,
+      )(x)
+      x = nn.relu(normalize(self.norm, x, train, self.dtype))
+    x = ConvTranspose(
+      self.shape[-1],
+      self.kernel_size,
+      self.use_bias,
+      self.kernel_init,
+      dtype=self.dtype,
+    )(x)
+    return jnp.tanh(x.astype(jnp.float32))
+
+
+class Critic(nn.Module):
+  """`images [B, S, S, C] -> logits [B]`.
+
+  Attributes: as of `Generator`; `width` is that of the first layer, which has
+  no batch or layer norm, and norm may also be "spectral".
+  """
+
+  width: int = 64
+  kernel_size: int = 4
+  norm: str = "batch"
+  use_bias: bool = False
+  kernel_init: str = "normal"
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    for i in range(doublings(x.shape[1:], SIZES)):
+      norm = self.norm if i else "none"
+      layer = Conv(
+        self.width * 2**i,
+        self.kernel_size,
+        stride=2,
+        use_bias=self.use_bias and norm != "batch",
+        kernel_init=self.kernel_init,
+        dtype=self.dtype,
+      )
+      x = spectral(self.norm, layer, train)(x)
+      x = nn.leaky_relu(normalize(norm, x, train, self.dtype), 0.2)
+    x = x.reshape(x.shape[0], -1)
+    layer = Dense(1, self.use_bias, self.kernel_init, dtype=self.dtype)
+    return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)

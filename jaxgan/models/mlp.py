@@ -1,0 +1,76 @@
+"""Fully connected networks, for small images and for points in the plane."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxgan.models.layers import Dense, normalize, spectral
+
+
+class Generator(nn.Module):
+  """`z [B, Z] -> [B, *shape]`: in [-1, 1] for images, free for points.
+
+  Attributes:
+    shape: of one example: `(H, W, C)` or `(D,)`.
+    hidden: width of each hidden layer.
+    activation: a function of `flax.linen`.
+    norm: "batch", "layer" or "none".
+    kernel_init: see `layers.initializer`.
+    dtype: of the arithmetic.
+  """
+
+  shape: tuple[int, ...]
+  hidden: tuple[int, ...] = (256, 512)
+  activation: str = "relu"
+  norm: str = "none"
+  kernel_init: str = "uniform"
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+    activate = getattr(nn, self.activation)
+    x = z
+    for features in self.hidden:
+      x = Dense(
+        features, self.norm != "batch", self.kernel_init, dtype=self.dtype
+      )(x)
+      x = activate(normalize(self.norm, x, train, self.dtype))
+    x = Dense(
+      math.prod(self.shape), kernel_init=self.kernel_init, dtype=self.dtype
+    )(x)
+    x = x.reshape(-1, *self.shape).astype(jnp.float32)
+    return jnp.tanh(x) if len(self.shape) == 3 else x
+
+
+class Critic(nn.Module):
+  """`x [B, ...] -> logits [B]`.
+
+  Attributes: as of `Generator`; norm may also be "spectral".
+  """
+
+  hidden: tuple[int, ...] = (512, 256)
+  activation: str = "leaky_relu"
+  norm: str = "none"
+  kernel_init: str = "uniform"
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    activate = (
+      (lambda x: nn.leaky_relu(x, 0.2))
+      if self.activation == "leaky_relu"
+      else getattr(nn, self.activation)
+    )
+    x = x.reshape(x.shape[0], -1)
+    for features in self.hidden:
+      dense = Dense(
+        features, self.norm != "batch", self.kernel_init, dtype=self.dtype
+      )
+      x = spectral(self.norm, dense, train)(x)
+      x = activate(normalize(self.norm, x, train, self.dtype))
+    dense = Dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
+    x = spectral(self.norm, dense, train)(x)
+    return x[:, 0].astype(jnp.float32)

@@ -1,0 +1,165 @@
+"""The residual networks of WGAN-GP, which SNGAN uses too.
+
+Gulrajani et al. 2017 (arXiv:1704.00028), appendix F. At 32x32 with widths of
+128 they are those of the paper's CIFAR-10 code; other sizes have more or
+fewer blocks that resample.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxgan.config import InputError
+from jaxgan.models.dcgan import doublings
+from jaxgan.models.layers import Conv, Dense, normalize, spectral
+
+SIZES = (16, 32, 64, 128, 256)
+
+
+def upsample(x: jax.Array) -> jax.Array:
+  """Doubles both sides by repetition: `[B, H, W, C] -> [B, 2H, 2W, C]`."""
+  return x.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def downsample(x: jax.Array) -> jax.Array:
+  """Halves both sides by means of 2x2: `[B, H, W, C] -> [B, H/2, W/2, C]`."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+  return x.mean((2, 4))
+
+
+class Block(nn.Module):
+  """Pre-activated residual block.
+
+  Attributes:
+    features: channels of the result.
+    resample: "up", "down" or "none".
+    first: a critic's first block, whose input is not activated and whose
+      shortcut takes the mean before the convolution.
+    norm: see the networks.
+    kernel_init: see `layers.initializer`.
+    dtype: of the arithmetic.
+  """
+
+  features: int
+  resample: str
+  norm: str
+  kernel_init: str
+  dtype: Any
+  first: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    channels = x.shape[-1]
+    up, down = self.resample == "up", self.resample == "down"
+
+    def conv(x, features, kernel_size, gain, use_bias=True):
+      layer = Conv(
+        features,
+        kernel_size,
+        use_bias=use_bias,
+        kernel_init=self.kernel_init,
+        gain=gain,
+        dtype=self.dtype,
+      )
+      return spectral(self.norm, layer, train)(x)
+
+    def activate(x):
+      return nn.relu(normalize(self.norm, x, train, self.dtype))
+
+    shortcut = x
+    if up or down or channels != self.features:
+      # A 1x1 convolution commutes with both kinds of resampling, and is
+      # cheapest on the smaller image.
+      shortcut = downsample(x) if down else x
+      shortcut = conv(shortcut, self.features, 1, 1.0)
+      shortcut = upsample(shortcut) if up else shortcut
+
+    x = x if self.first else activate(x)
+    x = upsample(x) if up else x
+    # A block that reduces widens in its second convolution.
+    hidden = channels if down and not self.first else self.features
+    x = conv(x, hidden, 3, 2.0, use_bias=self.norm != "batch")
+    x = conv(activate(x), self.features, 3, 2.0)
+    return shortcut + (downsample(x) if down else x)
+
+
+class Generator(nn.Module):
+  """`z [B, Z] -> images [B, S, S, C]` in [-1, 1].
+
+  Attributes:
+    shape: `(S, S, C)`, S a power of two from 16 to 256.
+    widths: channels of the 4x4 map and of each block, log2(S) - 1 in all.
+    norm: "batch", "layer" or "none".
+    kernel_init: see `layers.initializer`.
+    dtype: of the arithmetic.
+  """
+
+  shape: tuple[int, int, int]
+  widths: tuple[int, ...] = (128, 128, 128, 128)
+  norm: str = "batch"
+  kernel_init: str = "uniform"
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+    n = doublings(self.shape, SIZES)
+    if len(self.widths) != n + 1:
+      raise InputError(
+        f"generator.widths={self.widths}: images of side {self.shape[0]} "
+        f"need {n + 1} widths"
+      )
+    x = Dense(
+      16 * self.widths[0], kernel_init=self.kernel_init, dtype=self.dtype
+    )(z)
+    x = x.reshape(-1, 4, 4, self.widths[0])
+    for features in self.widths[1:]:
+      x = Block(features, "up", self.norm, self.kernel_init, self.dtype)(
+        x, train
+      )
+    x = nn.relu(normalize(self.norm, x, train, self.dtype))
+    x = Conv(
+      self.shape[-1],
+      3,
+      kernel_init=self.kernel_init,
+      gain=1.0,
+      dtype=self.dtype,
+    )(x)
+    return jnp.tanh(x.astype(jnp.float32))
+
+
+class Critic(nn.Module):
+  """`images [B, S, S, C] -> logits [B]`.
+
+  Attributes: as of `Generator`, but `widths` are those of the blocks: each
+  halves the image until it is 8x8, two more keep it, so log2(S) - 1 in all;
+  norm may also be "spectral".
+  """
+
+  widths: tuple[int, ...] = (128, 128, 128, 128)
+  norm: str = "none"
+  kernel_init: str = "uniform"
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    n = doublings(x.shape[1:], SIZES)
+    if len(self.widths) != n + 1:
+      raise InputError(
+        f"critic.widths={self.widths}: images of side {x.shape[1]} need "
+        f"{n + 1} widths"
+      )
+    for i, features in enumerate(self.widths):
+      x = Block(
+        features,
+        "down" if i < n - 1 else "none",
+        self.norm,
+        self.kernel_init,
+        self.dtype,
+        first=i == 0,
+      )(x, train)
+    x = nn.relu(x).mean((1, 2))
+    layer = Dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
+    return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)

@@ -1,0 +1,55 @@
+"""Optimizers from the config, and weight clipping as an optax transform."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from jaxgan.config import InputError
+
+
+def clip_weights(bound: float) -> optax.GradientTransformation:
+  """Keeps every parameter in [-bound, bound]; last in an optimizer's chain.
+
+  Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1, line 7: the clipping
+  follows the update.
+  """
+
+  def clip(updates: optax.Updates, params: optax.Params) -> optax.Updates:
+    return jax.tree.map(
+      lambda u, p: jnp.clip(p + u, -bound, bound) - p, updates, params
+    )
+
+  return optax.stateless(clip)
+
+
+def create(config: ConfigDict, updates: int) -> optax.GradientTransformation:
+  """Returns the optimizer that an entry of `config.optimizers` describes.
+
+  Args:
+    config: `name` is a function of optax. `schedule` is "constant", or
+      "linear" for a learning rate that falls to 0 over the run;
+      `clip_weights`, if not 0, bounds the weights. All other keys are
+      arguments of the function.
+    updates: how many updates the run will make with it.
+
+  Raises:
+    InputError: where optax has no such optimizer, or it no such argument.
+  """
+  arguments = config.to_dict()
+  name = arguments.pop("name")
+  schedule = arguments.pop("schedule", "constant")
+  bound = arguments.pop("clip_weights", 0.0)
+  if schedule == "linear":
+    arguments["learning_rate"] = optax.linear_schedule(
+      arguments["learning_rate"], 0.0, updates
+    )
+  elif schedule != "constant":
+    raise InputError(f"schedule={schedule!r}: choose 'constant' or 'linear'")
+  try:
+    optimizer = getattr(optax, name)(**arguments)
+  except (AttributeError, TypeError) as e:
+    raise InputError(
+      f"optimizer {name!r} with {', '.join(arguments)}: {e}"
+    ) from e
+  return optax.chain(optimizer, clip_weights(bound)) if bound else optimizer

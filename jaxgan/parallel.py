@@ -1,0 +1,129 @@
+"""One training step on all devices of all processes.
+
+The step is written for one device and knows only the name of the device
+axis, `AXIS`. Two ways of mapping it are offered, `jax.pmap` and
+`jax.jit(jax.shard_map)`; `create` returns the four functions in which they
+differ.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import jax_utils
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxgan.config import InputError
+
+AXIS = "batch"
+
+
+class Parallel(NamedTuple):
+  """The functions in which the ways of using many devices differ.
+
+  map_step: `step(state, batches) -> (state, metrics)`, written per device,
+    becomes one call on all devices; the state is donated.
+  replicate: a host or single-device pytree becomes the state on all devices.
+  unreplicate: the copy of a replicated pytree on one device.
+  shard_batch: this process's `[n, B, ...]` arrays become the mapped step's
+    input, the rows of each of the n minibatches split over the devices.
+  """
+
+  map_step: Callable[..., Any]
+  replicate: Callable[[Any], Any]
+  unreplicate: Callable[[Any], Any]
+  shard_batch: Callable[[Any], Any]
+
+
+def create(kind: str, devices: Sequence[jax.Device] | None = None) -> Parallel:
+  """Returns the `Parallel` named `kind`: "pmap" or "shard_map".
+
+  Args:
+    kind: the value of `config.parallel`.
+    devices: the devices to use; by default all of all processes.
+
+  Raises:
+    InputError: for another kind.
+  """
+  if kind == "pmap":
+    return _pmap(devices)
+  if kind == "shard_map":
+    return _shard_map(devices)
+  raise InputError(f"parallel={kind!r}: choose 'pmap' or 'shard_map'")
+
+
+def _pmap(devices: Sequence[jax.Device] | None) -> Parallel:
+  local = [
+    d
+    for d in devices or jax.devices()
+    if d.process_index == jax.process_index()
+  ]
+  rows = NamedSharding(Mesh(np.array(local), (AXIS,)), P(AXIS))
+
+  def shard(x: np.ndarray) -> jax.Array:
+    n, batch, *rest = x.shape
+    x = x.reshape(n, len(local), batch // len(local), *rest)
+    return jax.device_put(x.swapaxes(0, 1), rows)
+
+  def replicate(x: jax.Array) -> jax.Array:
+    # Placed as pmap places its results: otherwise the second call, on the
+    # results of the first, would compile again.
+    return jax.device_put(np.stack([jax.device_get(x)] * len(local)), rows)
+
+  return Parallel(
+    map_step=lambda step: jax.pmap(
+      step, axis_name=AXIS, devices=devices, donate_argnums=0
+    ),
+    replicate=lambda tree: jax.tree.map(replicate, tree),
+    unreplicate=jax_utils.unreplicate,
+    shard_batch=lambda batches: jax.tree.map(shard, batches),
+  )
+
+
+def _shard_map(devices: Sequence[jax.Device] | None) -> Parallel:
+  mesh = Mesh(np.array(devices or jax.devices()), (AXIS,))
+  everywhere = NamedSharding(mesh, P())
+  rows = NamedSharding(mesh, P(None, AXIS))
+
+  def map_step(step: Callable[..., Any]) -> Callable[..., Any]:
+    # Without check_vma, gradients of a device's own loss stay its own until
+    # the step averages them, as they do under pmap.
+    mapped = jax.shard_map(
+      step,
+      mesh=mesh,
+      in_specs=(P(), P(None, AXIS)),
+      out_specs=(P(), P()),
+      check_vma=False,
+    )
+    return jax.jit(mapped, donate_argnums=0)
+
+  def replicate(tree: Any) -> Any:
+    # Through the host: device_put may alias a source array, and the step
+    # donates what it is given.
+    return jax.device_put(jax.device_get(tree), everywhere)
+
+  return Parallel(
+    map_step=map_step,
+    replicate=replicate,
+    unreplicate=lambda tree: jax.tree.map(
+      lambda x: x.addressable_data(0), tree
+    ),
+    shard_batch=lambda batches: jax.tree.map(
+      lambda x: jax.make_array_from_process_local_data(rows, x), batches
+    ),
+  )
+
+
+def example_keys(rng: jax.Array, count: int) -> jax.Array:
+  """Random keys `[count]`, one for each example on this device.
+
+  Within a mapped step. Example i of the global batch gets the same key
+  however many devices share that batch, so that the number of devices does
+  not change what is learned, and the cost does not grow with it.
+  """
+  first = lax.axis_index(AXIS) * count
+  return jax.vmap(jax.random.fold_in, (None, 0))(rng, first + jnp.arange(count))

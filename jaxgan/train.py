@@ -1,0 +1,220 @@
+"""The training loop, for every algorithm."""
+
+import json
+import os
+import pathlib
+import sys
+import time
+from importlib import import_module
+from typing import Any
+
+import jax
+import numpy as np
+from clu import parameter_overview
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from jaxgan import checkpoint, data, parallel, pictures
+from jaxgan import config as config_lib
+from jaxgan.config import InputError
+from jaxgan.data.batches import batches, make_prepare, shuffled, to_float
+from jaxgan.logging import open_logs
+from jaxgan.train_step import (
+  Algorithm,
+  TrainState,
+  create_train_state,
+  make_train_step,
+  minibatches,
+  sampling_variables,
+)
+
+
+class NonFiniteError(ArithmeticError):
+  """A loss or gradient was not finite, and the run stopped before using it."""
+
+
+def create_algorithm(config: ConfigDict) -> Algorithm:
+  """Returns what `jaxgan.algorithms.<config.algorithm>.create` makes.
+
+  Raises:
+    InputError: where there is no such algorithm.
+  """
+  name = f"jaxgan.algorithms.{config.algorithm}"
+  try:
+    module = import_module(name)
+  except ModuleNotFoundError as e:
+    if e.name != name:
+      raise
+    raise InputError(f"no algorithm {config.algorithm!r}") from e
+  return module.create(config)
+
+
+def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
+  """Trains, from the newest checkpoint in `workdir` if there is one.
+
+  Args:
+    config: see `jaxgan.config.base_config`.
+    workdir: where the run is recorded; made if missing.
+
+  Returns:
+    The state after the last round, on one device.
+
+  Raises:
+    InputError: where the config or the data cannot work, or the workdir
+      belongs to another config.
+    NonFiniteError: where a loss or gradient is not finite.
+  """
+  config_lib.check(config)
+  workdir = pathlib.Path(workdir)
+  algorithm = create_algorithm(config)
+  mapping = parallel.create(config.parallel)
+  init_rng, step_rng, sample_rng = jax.random.split(
+    jax.random.key(config.seed), 3
+  )
+
+  # Traced before data is read or anything is written: this finds networks
+  # and data shapes that do not go together.
+  shape = data.example_shape(config.data)
+  example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
+  create = jax.jit(lambda rng: create_train_state(algorithm, rng, example))
+  template = jax.eval_shape(create, init_rng)
+
+  source = data.create(config.data)
+  updates = minibatches(algorithm)
+  _claim(workdir, config)
+  with checkpoint.open_manager(workdir) as manager:
+    state = checkpoint.restore(manager, template)
+    start = int(state.step) if state else 0
+    if start >= config.steps:
+      print(
+        f"{workdir} is complete at round {start}; to train longer, give "
+        f"--config.steps a value above {start}"
+      )
+      return state
+    rounds = batches(
+      source,
+      config.seed,
+      config.batch_size,
+      updates,
+      start,
+      config.steps,
+      (jax.process_index(), jax.process_count()),
+    )
+    if state is None:
+      state = create(init_rng)
+      print(parameter_overview.get_parameter_overview(state.params))
+    else:
+      print(f"resuming {workdir} at round {start}")
+
+    train_step = mapping.map_step(
+      make_train_step(
+        algorithm, step_rng, config.ema_decay, make_prepare(config.data)
+      )
+    )
+    sample = jax.jit(algorithm.sample)
+    shown = source[
+      shuffled(
+        config.seed,
+        np.arange(min(64 if len(shape) == 3 else 2048, len(source))),
+        len(source),
+      )
+    ]
+    shown = {key: to_float(array) for key, array in shown.items()}
+    state = mapping.replicate(state)
+    window, clock = [], time.time()
+    with (
+      open_logs(workdir, start) as write,
+      tqdm(
+        total=config.steps,
+        initial=start,
+        unit="round",
+        smoothing=0.05,
+        mininterval=0.5 if sys.stderr.isatty() else 20,
+      ) as bar,
+    ):
+      for step, batch in enumerate(rounds, start + 1):
+        state, metrics = train_step(state, mapping.shard_batch(batch))
+        window.append(metrics)
+        if len(window) > 2:
+          # The device works on the two rounds after this one; without the
+          # wait, the host would run ahead without bound.
+          jax.block_until_ready(window[-3])
+        bar.update()
+
+        log, show, save = (
+          step == config.steps or (every and step % every == 0)
+          for every in (
+            config.log_every,
+            config.sample_every,
+            config.checkpoint_every,
+          )
+        )
+        if log or save:
+          rows = _fetch(window, step - len(window) + 1)
+        if log:
+          seconds, clock = time.time() - clock, time.time()
+          scalars = {
+            key: float(np.mean([row[key] for row in rows])) for key in rows[0]
+          }
+          speed = len(rows) / seconds
+          write(step, {**scalars, "rounds_per_second": speed})
+          bar.set_postfix(
+            {
+              key: f"{value:.3f}"
+              for key, value in scalars.items()
+              if key.endswith("/loss")
+            }
+          )
+          window = []
+        if show:
+          variables = sampling_variables(mapping.unreplicate(state))
+          samples = sample(*variables, shown, sample_rng)
+          real = {"real": shown["image"]} if "image" in shown else {}
+          write(step, picture=pictures.picture({**real, **samples}))
+        if save:
+          checkpoint.save(manager, mapping.unreplicate(state), config)
+  _summarize(workdir)
+  return mapping.unreplicate(state)
+
+
+def _claim(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Makes the workdir, or checks that it belongs to this config."""
+  path = workdir / "config.json"
+  try:
+    if path.exists():
+      changed = config_lib.differences(
+        config_lib.load(path.read_text()), config
+      )
+      if changed:
+        raise InputError(
+          f"{workdir} belongs to a run with another config: "
+          f"{', '.join(changed)}; give another --workdir"
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(json.loads(config.to_json()), indent=2) + "\n")
+  except OSError as e:
+    raise InputError(f"workdir {workdir} cannot be used: {e.strerror}") from e
+
+
+def _fetch(window: list[Any], first: int) -> list[dict[str, float]]:
+  """Brings the metrics of rounds `first`, ... to the host and checks them."""
+  rows = [
+    {key: value.flat[0] for key, value in row.items()}
+    for row in jax.device_get(window)
+  ]
+  for step, row in enumerate(rows, first):
+    for key, value in row.items():
+      if not np.isfinite(value):
+        player, name = key.split("/", 1)
+        raise NonFiniteError(
+          f"round {step}: {name} of the {player} is {value}; the run stopped "
+          "before that update, checkpoints are not affected; lower the "
+          "learning rate or change the seed"
+        )
+  return rows
+
+
+def _summarize(workdir: pathlib.Path) -> None:
+  pictures.curves(workdir / "metrics.jsonl", workdir / "curves.png")
+  if samples := sorted((workdir / "samples").glob("*.png")):
+    pictures.animate(samples, workdir / "samples.gif")

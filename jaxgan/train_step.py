@@ -1,0 +1,224 @@
+"""The core: a GAN is a game of players, a training step is one round of it.
+
+An `Algorithm` says what each player minimises, with which optimizer, and in
+which order the players move. `make_train_step` turns it into a pure function
+`(state, batches) -> (state, metrics)`. Everything random is a function of
+(seed, step), and everything that changes is in one `TrainState`.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxgan.parallel import AXIS
+
+Params = Any
+ModelState = Mapping[str, Any]
+Batch = Mapping[str, jax.Array]
+Metrics = Mapping[str, jax.Array]
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that training changes; what a checkpoint holds.
+
+  Attributes:
+    step: int32 scalar, rounds played.
+    halted: bool scalar. True once a loss or a gradient was not finite; from
+      then on rounds change nothing, so that the host may look late.
+    params: by player; frozen networks, which no turn updates, are here too.
+    model_state: by player: batch statistics, spectral norm vectors, image
+      pools; `{}` where there are none.
+    opt_state: by player.
+    ema_params: exponential moving averages of the params of the players in
+      `Algorithm.ema`.
+    ema_model_state: the same average of their model state, without which
+      averaged params could not be sampled from.
+  """
+
+  step: jax.Array
+  halted: jax.Array
+  params: dict[str, Params]
+  model_state: dict[str, ModelState]
+  opt_state: dict[str, optax.OptState]
+  ema_params: dict[str, Params]
+  ema_model_state: dict[str, ModelState]
+
+
+# loss(params, state, batch, rng) -> (scalar, (new model_state, metrics)):
+# `params` is state.params with the acting player's entry replaced by the
+# variable of differentiation; the model_state returned is that player's own,
+# equal on all devices. The scalar is the mean over this device's examples.
+LossFn = Callable[
+  [Mapping[str, Params], TrainState, Batch, jax.Array],
+  tuple[jax.Array, tuple[ModelState, Metrics]],
+]
+
+
+class Algorithm(NamedTuple):
+  """A differentiable game.
+
+  Attributes:
+    init: `(rng, batch) -> (params, model_state)`, both by player.
+    losses: by player, what it minimises.
+    optimizers: by player.
+    schedule: the turns of a round, `((player, updates), ...)`.
+    sample: `(params, model_state, batch, rng) -> {name: images}`, images
+      `[B, H, W, C]` in [-1, 1], one for each example of the batch.
+    ema: the players whose parameters are averaged.
+  """
+
+  init: Callable[[jax.Array, Batch], tuple[dict[str, Params], dict[str, Any]]]
+  losses: Mapping[str, LossFn]
+  optimizers: Mapping[str, optax.GradientTransformation]
+  schedule: tuple[tuple[str, int], ...]
+  sample: Callable[..., dict[str, jax.Array]]
+  ema: tuple[str, ...] = ("generator",)
+
+
+def minibatches(algorithm: Algorithm) -> int:
+  """The number of minibatches that one round takes."""
+  return max(updates for _, updates in algorithm.schedule)
+
+
+def create_train_state(
+  algorithm: Algorithm, rng: jax.Array, batch: Batch
+) -> TrainState:
+  """Returns the state before the first round.
+
+  Args:
+    algorithm: the game.
+    rng: a key.
+    batch: one minibatch; only its shapes and dtypes matter.
+  """
+  params, model_state = algorithm.init(rng, batch)
+
+  def copies(tree: dict[str, Any]) -> dict[str, Any]:
+    # The step donates its state, and no buffer can be donated twice.
+    return {p: jax.tree.map(jnp.copy, tree[p]) for p in algorithm.ema}
+
+  return TrainState(
+    step=jnp.int32(0),
+    halted=jnp.bool_(False),
+    params=params,
+    model_state=model_state,
+    opt_state={
+      player: optimizer.init(params[player])
+      for player, optimizer in algorithm.optimizers.items()
+    },
+    ema_params=copies(params),
+    ema_model_state=copies(model_state),
+  )
+
+
+def sampling_variables(
+  state: TrainState, ema: bool = True
+) -> tuple[dict[str, Params], dict[str, ModelState]]:
+  """The params and model state for `Algorithm.sample`, averaged or raw."""
+  if not ema:
+    return state.params, state.model_state
+  return (
+    {**state.params, **state.ema_params},
+    {**state.model_state, **state.ema_model_state},
+  )
+
+
+def make_train_step(
+  algorithm: Algorithm,
+  rng: jax.Array,
+  ema_decay: float,
+  prepare: Callable[[Batch, jax.Array], Batch] = lambda batch, rng: batch,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+  """Returns the function that plays one round, to be mapped over `AXIS`.
+
+  Args:
+    algorithm: the game.
+    rng: the key of the run; round t draws from `fold_in(rng, t)`.
+    ema_decay: decay of the averages in [0, 1); in early rounds it is limited
+      to (1 + t) / (10 + t), so that the initial params are soon forgotten.
+    prepare: `(batch, rng) -> batch`, on the device: conversion of stored
+      images to floats and augmentation.
+
+  Returns:
+    `train_step(state, batches)` with batches `[n, B, ...]`: update i of every
+    turn sees minibatch i. The metrics of a player, `"player/name"`, are means
+    over the updates of its turn and over all devices.
+  """
+
+  def update(
+    state: TrainState, player: str, batch: Batch, rng: jax.Array
+  ) -> tuple[TrainState, Metrics]:
+    def loss_fn(own: Params) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+      params = {**state.params, player: own}
+      return algorithm.losses[player](params, state, batch, rng)
+
+    (loss, (model_state, metrics)), grads = jax.value_and_grad(
+      loss_fn, has_aux=True
+    )(state.params[player])
+    grads, metrics = lax.pmean((grads, {"loss": loss, **metrics}), AXIS)
+    metrics["grad_norm"] = optax.global_norm(grads)
+    updates, opt_state = algorithm.optimizers[player].update(
+      grads, state.opt_state[player], state.params[player]
+    )
+    params = optax.apply_updates(state.params[player], updates)
+    new = state.replace(
+      params={**state.params, player: params},
+      model_state={**state.model_state, player: model_state},
+      opt_state={**state.opt_state, player: opt_state},
+    )
+    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
+    return unless(state.halted | ~finite, new, state), metrics
+
+  def train_step(
+    state: TrainState, batches: Batch
+  ) -> tuple[TrainState, Metrics]:
+    round_rng = jax.random.fold_in(rng, state.step)
+    metrics = {}
+    for turn, (player, updates) in enumerate(algorithm.schedule):
+      turn_rng = jax.random.fold_in(round_rng, turn)
+
+      def body(state, inputs, player=player, turn_rng=turn_rng):
+        index, batch = inputs
+        batch_rng, rng = jax.random.split(jax.random.fold_in(turn_rng, index))
+        return update(state, player, prepare(batch, batch_rng), rng)
+
+      state, history = lax.scan(
+        body,
+        state,
+        (
+          jnp.arange(updates),
+          jax.tree.map(lambda x, n=updates: x[:n], batches),
+        ),
+        # XLA:CPU runs a convolution in a loop 50 times slower than outside.
+        unroll=0 if jax.default_backend() == "cpu" else 1,
+      )
+      for name, values in history.items():
+        metrics[f"{player}/{name}"] = values.mean(0)
+
+    decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+
+    def average(old: dict[str, Any], current: dict[str, Any]) -> dict[str, Any]:
+      return jax.tree.map(
+        lambda old, new: new + decay * (old - new),
+        old,
+        {player: current[player] for player in old},
+      )
+
+    new = state.replace(
+      step=state.step + 1,
+      ema_params=average(state.ema_params, state.params),
+      ema_model_state=average(state.ema_model_state, state.model_state),
+    )
+    return unless(state.halted, new, state), metrics
+
+  def unless(halted: jax.Array, new: TrainState, old: TrainState):
+    kept = jax.tree.map(partial(jnp.where, halted), old, new)
+    return kept.replace(halted=halted)
+
+  return train_step

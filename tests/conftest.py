@@ -1,0 +1,42 @@
+"""Eight simulated devices, a compilation cache, and small configs."""
+
+import os
+import pathlib
+import runpy
+import tempfile
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ.setdefault(
+  "JAX_COMPILATION_CACHE_DIR",
+  os.path.join(tempfile.gettempdir(), "jaxgan-test-compilations"),
+)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+
+from ml_collections import ConfigDict  # noqa: E402
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+
+def load_config(name: str, preset: str | None = None) -> ConfigDict:
+  """Returns what `configs/<name>.py` makes."""
+  get_config = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))[
+    "get_config"
+  ]
+  return get_config(preset) if preset else get_config()
+
+
+def shrink(config: ConfigDict) -> ConfigDict:
+  """Makes networks and batch tiny, in place."""
+  config.batch_size = 16
+  for player in ("generator", "critic"):
+    network = config[player]
+    if "width" in network:
+      network.width = 4
+    if "hidden" in network:
+      network.hidden = (16,) * len(network.hidden)
+    if "widths" in network:
+      network.widths = (8,) * len(network.widths)
+  config.latent_size = 8
+  return config
