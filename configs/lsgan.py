@@ -19,7 +19,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
   config.generator = ConfigDict(network)
   config.critic = ConfigDict(network)
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
-  config.optimizers = ConfigDict({"generator": adam, "critic": adam})
+  config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
   config.steps = 50_000
   if "digits" in preset:  # minutes on two CPU cores
     config.steps = 3000

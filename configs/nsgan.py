@@ -29,7 +29,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
     }
   )
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
-  config.optimizers = ConfigDict({"generator": adam, "critic": adam})
+  config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
   config.steps = 100_000
   if "digits" in preset:
     config.steps = 10_000

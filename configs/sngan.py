@@ -66,5 +66,5 @@ def get_config(preset: str = "digits") -> ConfigDict:
     if "digits" in preset:  # minutes on two CPU cores
       config.steps = 3000
       config.generator.width = config.critic.width = 32
-  config.optimizers = ConfigDict({"generator": adam, "critic": adam})
+  config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
   return config

@@ -116,6 +116,17 @@ def _restore_step(
       state=ocp.args.StandardRestore(host), meta=ocp.args.JsonRestore()
     ),
   )
+  # The storage library hands back another shape or dtype without a word.
+  for (path, new), old in zip(
+    jax.tree_util.tree_leaves_with_path(restored.state),
+    jax.tree.leaves(template),
+    strict=True,
+  ):
+    if (new.shape, new.dtype) != (old.shape, old.dtype):
+      raise ValueError(
+        f"{jax.tree_util.keystr(path)} is {new.dtype}{list(new.shape)}, not "
+        f"{old.dtype}{list(old.shape)}"
+      )
   if restored.meta["digest"] != digest(restored.state):
     raise ValueError("its digest does not match its contents")
   return restored.state

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import jax_utils
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -79,7 +78,9 @@ def _pmap(devices: Sequence[jax.Device] | None) -> Parallel:
       step, axis_name=AXIS, devices=devices, donate_argnums=0
     ),
     replicate=lambda tree: jax.tree.map(replicate, tree),
-    unreplicate=jax_utils.unreplicate,
+    unreplicate=lambda tree: jax.tree.map(
+      lambda x: x.addressable_data(0)[0], tree
+    ),
     shard_batch=lambda batches: jax.tree.map(shard, batches),
   )
 

@@ -217,4 +217,5 @@ def _fetch(window: list[Any], first: int) -> list[dict[str, float]]:
 def _summarize(workdir: pathlib.Path) -> None:
   pictures.curves(workdir / "metrics.jsonl", workdir / "curves.png")
   if samples := sorted((workdir / "samples").glob("*.png")):
-    pictures.animate(samples, workdir / "samples.gif")
+    every = -(-len(samples) // 50)  # a GIF of at most 50 frames
+    pictures.animate(samples[::-every][::-1], workdir / "samples.gif")

@@ -162,7 +162,7 @@ def make_train_step(
       loss_fn, has_aux=True
     )(state.params[player])
     grads, metrics = lax.pmean((grads, {"loss": loss, **metrics}), AXIS)
-    metrics["grad_norm"] = optax.global_norm(grads)
+    metrics["grad_norm"] = optax.tree.norm(grads)
     updates, opt_state = algorithm.optimizers[player].update(
       grads, state.opt_state[player], state.params[player]
     )

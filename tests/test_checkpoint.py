@@ -1,0 +1,127 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import load_config
+
+from jaxgan import checkpoint
+from jaxgan.config import InputError
+from jaxgan.train_step import TrainState
+
+CONFIG = load_config("dcgan")
+
+
+def make_state(step, scale=1.0):
+  return TrainState(
+    step=jnp.int32(step),
+    halted=jnp.bool_(False),
+    params={"critic": {"w": scale * jnp.arange(6000.0)}},
+    model_state={"critic": {}},
+    opt_state={"critic": (jnp.zeros(3, jnp.bfloat16),)},
+    ema_params={},
+    ema_model_state={},
+  )
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  with checkpoint.open_manager(tmp_path) as manager:
+    for step in (1, 2, 3):
+      checkpoint.save(manager, make_state(step, scale=step), CONFIG)
+  return tmp_path
+
+
+def restore(workdir, template=None):
+  with checkpoint.open_manager(workdir) as manager:
+    return checkpoint.restore(manager, template or make_state(0))
+
+
+def data_file(workdir, step):
+  """The largest file of a checkpoint: where the arrays are."""
+  folder = workdir / "checkpoints" / str(step)
+  return max(
+    (p for p in folder.rglob("*") if p.is_file()),
+    key=lambda p: p.stat().st_size,
+  )
+
+
+def test_nothing_to_restore(tmp_path):
+  assert restore(tmp_path) is None
+
+
+def test_round_trip(workdir):
+  state, expected = restore(workdir), make_state(3, scale=3)
+  assert jax.tree.structure(state) == jax.tree.structure(expected)
+  for a, b in zip(
+    jax.tree.leaves(state), jax.tree.leaves(expected), strict=True
+  ):
+    assert a.dtype == b.dtype
+    np.testing.assert_array_equal(a, b)
+
+
+def flip(path):
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+
+
+def truncate(path):
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, lambda path: path.unlink()])
+def test_damage_falls_back_to_the_newest_whole_step(workdir, damage):
+  damage(data_file(workdir, 3))
+  with pytest.warns(UserWarning, match="checkpoint 3 is damaged"):
+    state = restore(workdir)
+  assert state.step == 2
+  assert state.params["critic"]["w"][1] == 2
+  assert (workdir / "damaged" / "3").is_dir()
+  # Training goes on from there, past the step that was set aside.
+  with checkpoint.open_manager(workdir) as manager:
+    checkpoint.save(manager, make_state(3, scale=5), CONFIG)
+  assert restore(workdir).params["critic"]["w"][1] == 5
+
+
+def test_nothing_whole_is_an_error(workdir):
+  for step in (1, 2, 3):
+    flip(data_file(workdir, step))
+  with pytest.raises(InputError, match="none of the checkpoints"):
+    restore(workdir)
+  assert not (workdir / "damaged").exists()
+
+
+def test_other_shapes_are_an_error(workdir):
+  template = make_state(0)
+  template.params["critic"]["w"] = jnp.zeros(5)
+  with pytest.raises(InputError, match=r"\['w'\] is float32\[6000\], not"):
+    restore(workdir, template)
+
+
+def test_saving_an_old_step_is_an_error(workdir):
+  with (
+    checkpoint.open_manager(workdir) as manager,
+    pytest.raises(RuntimeError, match="not written"),
+  ):
+    checkpoint.save(manager, make_state(2), CONFIG)
+
+
+def test_only_the_latest_are_kept(workdir):
+  with checkpoint.open_manager(workdir) as manager:
+    checkpoint.save(manager, make_state(4), CONFIG)
+  steps = {p.name for p in (workdir / "checkpoints").iterdir()}
+  assert steps == {"2", "3", "4"}
+
+
+def test_digest_sees_every_kind_of_change():
+  state = make_state(1)
+  seen = {checkpoint.digest(state)}
+  w = state.params["critic"]["w"]
+  for params in (
+    {"critic": {"w": w.at[7].add(1)}},
+    {"critic": {"w": w.astype(jnp.bfloat16)}},
+    {"critic": {"w": w.reshape(2, 3000)}},
+    {"critic": {"v": w}},
+  ):
+    seen.add(checkpoint.digest(state.replace(params=params)))
+  assert len(seen) == 5

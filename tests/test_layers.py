@@ -1,0 +1,158 @@
+"""The convolutions against those of `lax`, in value and derivatives."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from jax import lax
+
+from jaxgan.models import layers
+
+CASES = [
+  # size, kernel, stride, padding
+  ((8, 8), (4, 4), (2, 2), ((1, 1), (1, 1))),
+  ((8, 6), (5, 5), (2, 2), ((1, 2), (1, 2))),  # maps smaller than the kernel
+  ((7, 5), (3, 2), (1, 2), ((1, 1), (0, 1))),
+  ((6, 6), (1, 1), (1, 1), ((0, 0), (0, 0))),
+]
+
+
+def reference(x, w, strides, padding):
+  return lax.conv_general_dilated(
+    x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+  )
+
+
+def arrays(size, kernel, dtype=jnp.float32):
+  k1, k2, k3 = jax.random.split(jax.random.key(0), 3)
+  x = jax.random.normal(k1, (2, *size, 3), dtype)
+  w = jax.random.normal(k2, (*kernel, 3, 4), dtype)
+  return x, w, k3
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_values(case, dtype):
+  size, kernel, strides, padding = case
+  x, w, key = arrays(size, kernel, dtype)
+  y = layers.conv(x, w, strides, padding)
+  expected = reference(x, w, strides, padding)
+  assert y.dtype == dtype
+  tolerance = {"rtol": 1e-5, "atol": 1e-5}
+  if dtype == "bfloat16":
+    tolerance = {"rtol": 5e-2, "atol": 0.2}
+  close = partial(np.testing.assert_allclose, **tolerance)
+  close(y.astype("float32"), expected.astype("float32"))
+
+  ct = jax.random.normal(key, y.shape, dtype)
+  grads = jax.vjp(lambda x, w: reference(x, w, strides, padding), x, w)[1](ct)
+  got = (
+    layers.conv_transpose(ct, w, strides, padding, size),
+    layers.conv_kernel_grad(x, ct, strides, padding, kernel),
+  )
+  for a, b in zip(got, grads, strict=True):
+    assert a.dtype == dtype
+    close(a.astype("float32"), b.astype("float32"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_first_and_second_derivatives(case):
+  size, kernel, strides, padding = case
+  x, w, key = arrays(size, kernel)
+
+  def losses(conv):
+    def loss(x, w):
+      return jnp.sin(conv(x, w, strides, padding)).sum()
+
+    def penalty(x, w):
+      return sum(
+        jnp.square(g).sum() for g in jax.grad(loss, argnums=(0, 1))(x, w)
+      )
+
+    return loss, penalty
+
+  for ours, theirs in zip(losses(layers.conv), losses(reference), strict=True):
+    for a, b in zip(
+      jax.grad(ours, argnums=(0, 1))(x, w),
+      jax.grad(theirs, argnums=(0, 1))(x, w),
+      strict=True,
+    ):
+      np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+  # The transposed convolution's own derivatives, to second order.
+  y = jax.random.normal(key, reference(x, w, strides, padding).shape)
+
+  def transposed(y, w):
+    return jnp.sin(layers.conv_transpose(y, w, strides, padding, size)).sum()
+
+  def transposed_reference(y, w):
+    x = jnp.zeros((2, *size, 3))
+    conv = jax.vjp(lambda x: reference(x, w, strides, padding), x)[1]
+    return jnp.sin(conv(y)[0]).sum()
+
+  def penalty(loss, y, w):
+    return sum(
+      jnp.square(g).sum() for g in jax.grad(loss, argnums=(0, 1))(y, w)
+    )
+
+  for f in (lambda loss: loss, lambda loss: partial(penalty, loss)):
+    for a, b in zip(
+      jax.grad(f(transposed), argnums=(0, 1))(y, w),
+      jax.grad(f(transposed_reference), argnums=(0, 1))(y, w),
+      strict=True,
+    ):
+      np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kernel_size", [4, 5])
+def test_transposed_layer_against_lax(kernel_size):
+  x = jax.random.normal(jax.random.key(0), (2, 4, 4, 6))
+  layer = layers.ConvTranspose(3, kernel_size)
+  variables = layer.init(jax.random.key(1), x)
+  y = layer.apply(variables, x)
+  expected = lax.conv_transpose(
+    x,
+    variables["params"]["kernel"],
+    (2, 2),
+    "SAME",
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    transpose_kernel=True,
+  )
+  assert y.shape == (2, 8, 8, 3)
+  np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_spectral_norm_is_one():
+  x = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+
+  class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+      layer = layers.Conv(5, 3, use_bias=False, kernel_init="uniform")
+      return layers.spectral("spectral", layer, train)(x)
+
+  net = Net()
+  variables = net.init(jax.random.key(1), x, train=True)
+  for _ in range(50):
+    y, state = net.apply(variables, x, train=True, mutable=["batch_stats"])
+    variables = {**variables, **state}
+  (kernel,) = jax.tree.leaves(variables["params"])
+  sigma = np.linalg.svd(kernel.reshape(-1, 5), compute_uv=False)[0]
+  assert abs(sigma - 1) > 0.05  # the kernel itself is left alone
+  expected = reference(x, kernel / sigma, (1, 1), ((1, 1), (1, 1)))
+  np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_uniform_initializer_has_the_variance_of_wgan_gp():
+  # uniform with deviation sqrt(4 / (fan_in + fan_out)), fan_out / stride^2.
+  layer = layers.Conv(64, 5, stride=2, kernel_init="uniform")
+  x = jnp.zeros((1, 8, 8, 32))
+  kernel = layer.init(jax.random.key(0), x)["params"]["kernel"]
+  expected = np.sqrt(4 / (25 * 32 + 25 * 64 / 4))
+  np.testing.assert_allclose(kernel.std(), expected, rtol=0.02)
+  np.testing.assert_allclose(
+    np.abs(kernel).max(), expected * np.sqrt(3), rtol=0.01
+  )

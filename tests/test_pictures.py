@@ -1,0 +1,77 @@
+import json
+
+import numpy as np
+from PIL import Image
+
+from jaxgan import pictures
+from jaxgan.logging import open_logs
+
+
+def test_grid():
+  images = np.full((5, 32, 32, 1), -1.0)
+  images[4] = 1.0
+  images[1, :, :, 0] = np.linspace(-1, 1, 32)
+  grid = np.asarray(pictures.grid(images, gap=4))
+  # Three columns and two rows of 64 pixels, white gaps around them.
+  assert grid.shape == (2 * 68 + 4, 3 * 68 + 4, 3)
+  assert (grid[:4] == 255).all()
+  assert (grid[:, 68:72] == 255).all()
+  assert (grid[4:68, 4:68] == 0).all()
+  assert (grid[72:136, 72:136] == 255).all()
+  assert (grid[72:136, 140:204] == 255).all()  # no sixth image
+  middle = grid[4:68, 72:136, 0]
+  assert (np.diff(middle.astype(int), axis=1) >= 0).all()
+  assert (middle[0, 0], middle[0, -1]) == (0, 255)
+
+
+def test_grid_keeps_colours_and_rectangles():
+  images = np.zeros((1, 64, 80, 3)) + [1.0, 0.0, -1.0]
+  grid = np.asarray(pictures.grid(images, gap=2))
+  assert grid.shape == (68, 84, 3)
+  np.testing.assert_array_equal(grid[30, 30], [255, 128, 0])
+
+
+def test_panels_stand_side_by_side():
+  samples = {"real": np.ones((4, 64, 64, 1)), "fake": -np.ones((4, 64, 64, 1))}
+  picture = np.asarray(pictures.picture(samples)).mean(2)
+  left, right = np.split(picture[20:], 2, axis=1)
+  assert left.mean() > 250
+  assert right.mean() < 60  # black but for the gaps
+
+
+def test_points_are_plotted():
+  points = np.random.default_rng(0).normal(size=(100, 2))
+  picture = pictures.picture({"real": points, "generated": points / 9})
+  assert picture.size == (800, 400)
+  assert np.asarray(picture).std() > 10
+
+
+def test_logs_are_cut_back_to_the_round_resumed_from(tmp_path):
+  image = Image.new("RGB", (8, 8))
+  with open_logs(tmp_path, 0) as write:
+    for step in (10, 20, 30):
+      write(step, {"critic/loss": step / 10}, image)
+  with (tmp_path / "metrics.jsonl").open("a") as f:
+    f.write('{"step": 40, "critic/lo')  # cut short by a crash
+  with open_logs(tmp_path, 20) as write:
+    write(30, {"critic/loss": -1.0})
+  rows = [
+    json.loads(line)
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+  ]
+  assert [row["step"] for row in rows] == [10, 20, 30]
+  assert rows[-1]["critic/loss"] == -1
+  names = sorted(p.stem for p in (tmp_path / "samples").iterdir())
+  assert names == ["00000010", "00000020"]
+  assert list(tmp_path.glob("events.out.tfevents.*"))
+
+  pictures.curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
+  with Image.open(tmp_path / "curves.png") as image:
+    assert image.width > 500
+  frames = [Image.new("RGB", (8, 8), c) for c in ("red", "blue", "green")]
+  paths = [tmp_path / f"{i}.png" for i in range(3)]
+  for frame, path in zip(frames, paths, strict=True):
+    frame.save(path)
+  pictures.animate(paths, tmp_path / "a.gif")
+  with Image.open(tmp_path / "a.gif") as image:
+    assert image.n_frames == 3

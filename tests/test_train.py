@@ -1,0 +1,223 @@
+"""Whole runs, of every config, on small built-in data."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from conftest import CONFIGS, ROOT, load_config, shrink
+
+from jaxgan import checkpoint, data
+from jaxgan.config import InputError, base_config
+from jaxgan.train import NonFiniteError, create_algorithm, train
+from jaxgan.train_step import create_train_state
+
+NAMES = [path.stem for path in CONFIGS]
+
+
+def small(name, preset=None, **values):
+  config = shrink(load_config(name, preset))
+  config.update_from_flattened_dict({"steps": 2, "log_every": 1} | values)
+  return config.lock()
+
+
+def rows(workdir):
+  text = (workdir / "metrics.jsonl").read_text()
+  return [json.loads(line) for line in text.splitlines()]
+
+
+def assert_equal(a, b):
+  jax.tree.map(np.testing.assert_array_equal, *jax.device_get((a, b)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_rounds_of_every_config(name, tmp_path, capsys):
+  config = small(name)
+  state = train(config, tmp_path)
+  assert state.step == 2
+  assert not state.halted
+  written = {path.name for path in tmp_path.iterdir()}
+  assert written > {
+    "config.json", "metrics.jsonl", "samples", "samples.gif", "curves.png",
+    "checkpoints",
+  }  # fmt: skip
+  assert (tmp_path / "samples" / "00000002.png").exists()
+  assert [row["step"] for row in rows(tmp_path)] == [1, 2]
+  for row in rows(tmp_path):
+    assert {"critic/loss", "generator/loss"} < set(row)
+    assert np.isfinite(list(row.values())).all()
+  stored = json.loads((tmp_path / "config.json").read_text())
+  assert stored == json.loads(config.to_json())
+
+  again = train(config, tmp_path)
+  assert "complete at round 2" in capsys.readouterr().out
+  assert_equal(state, again)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_preset_fits_its_networks(name):
+  for preset in ("mnist", "fashion_mnist", "cifar10", "celeba", "folder",
+                 "typeset_digits", "stacked_digits"):  # fmt: skip
+    config = load_config(name, preset)
+    algorithm = create_algorithm(config)
+    shape = data.example_shape(config.data)
+    state = jax.eval_shape(
+      lambda algorithm=algorithm: create_train_state(
+        algorithm, jax.random.key(0), {"image": 1}
+      )
+    )
+    images = jax.eval_shape(
+      algorithm.sample,
+      state.params,
+      state.model_state,
+      {"image": np.zeros((4, *shape))},
+      jax.random.key(0),
+    )
+    assert images["generated"].shape == (4, *shape)
+
+
+@pytest.mark.parametrize("name", ["gan", "nsgan"])
+def test_mixtures(name, tmp_path):
+  state = train(small(name, "ring"), tmp_path)
+  assert state.step == 2
+
+
+def test_bfloat16_and_shard_map(tmp_path):
+  config = small("wgan_gp", dtype="bfloat16", parallel="shard_map")
+  state = train(config, tmp_path)
+  dtypes = {leaf.dtype for leaf in jax.tree.leaves(state.params)}
+  assert dtypes == {np.dtype("float32")}
+  assert all(np.isfinite(row["critic/penalty"]) for row in rows(tmp_path))
+
+
+def command(*arguments, cwd):
+  """Runs the command line on one device, in a process of its own."""
+  environment = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
+  return subprocess.run(
+    [sys.executable, "-m", "jaxgan.main", *map(str, arguments)],
+    capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
+  )  # fmt: skip
+
+
+def test_resume_in_a_new_process_is_exact(tmp_path):
+  # Batch norm, spectral norm's vectors, Adam's moments, the average, the
+  # order of the data and all noise have to go on where they stopped.
+  def run(workdir, steps):
+    result = command(
+      f"--config={ROOT}/configs/sngan.py", f"--workdir={tmp_path / workdir}",
+      f"--config.steps={steps}", "--config.generator.width=4",
+      "--config.critic.width=4", "--config.batch_size=16",
+      "--config.data.flip=true", "--config.log_every=5", cwd=tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+  run("straight", 20)
+  run("broken", 10)
+  assert "resuming" in run("broken", 20)
+
+  config = shrink(load_config("sngan"))
+  config.latent_size = 128
+  template = jax.eval_shape(
+    lambda: create_train_state(
+      create_algorithm(config), jax.random.key(0), {"image": 1}
+    )
+  )
+  states = []
+  for workdir in ("straight", "broken"):
+    with checkpoint.open_manager(tmp_path / workdir) as manager:
+      assert manager.latest_step() == 20
+      states.append(checkpoint.restore(manager, template))
+  assert_equal(*states)
+  straight, broken = (rows(tmp_path / w) for w in ("straight", "broken"))
+  for a, b in zip(straight, broken, strict=True):
+    del a["rounds_per_second"], b["rounds_per_second"]
+    assert a == b
+  pictures = [
+    (tmp_path / w / "samples" / "00000020.png").read_bytes()
+    for w in ("straight", "broken")
+  ]
+  assert pictures[0] == pictures[1]
+
+
+def test_another_config_is_refused(tmp_path):
+  train(small("nsgan"), tmp_path)
+  with pytest.raises(InputError, match=r"loss \(non_saturating -> minimax\)"):
+    train(small("gan"), tmp_path)
+  # Run-time keys may change.
+  state = train(small("nsgan", steps=3, parallel="shard_map"), tmp_path)
+  assert state.step == 3
+  assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3]
+
+
+def test_non_finite_training_stops(tmp_path):
+  config = small("lsgan", steps=40, checkpoint_every=1, log_every=40)
+  with config.unlocked():
+    for optimizer in config.optimizers.values():
+      optimizer.name, optimizer.learning_rate = "sgd", 1e25
+      del optimizer["b1"], optimizer["b2"]
+  with pytest.raises(NonFiniteError, match=r"round \d+: .* of the \w+ is"):
+    train(config, tmp_path)
+  with checkpoint.open_manager(tmp_path) as manager:
+    template = jax.eval_shape(
+      lambda: create_train_state(
+        create_algorithm(config), jax.random.key(0), {"image": 1}
+      )
+    )
+    state = checkpoint.restore(manager, template)
+  if state is not None:
+    leaves = jax.tree.leaves((state.params, state.opt_state))
+    assert all(np.isfinite(leaf).all() for leaf in leaves)
+
+
+@pytest.mark.parametrize("kind", ["file", "below a file"])
+def test_unusable_workdir(tmp_path, kind):
+  path = tmp_path / "file"
+  path.write_text("")
+  if kind == "below a file":
+    path = path / "run"
+  with pytest.raises(InputError, match="cannot be used"):
+    train(small("gan"), path)
+
+
+def test_unknown_algorithm():
+  config = base_config("digits")
+  config.algorithm = "gann"
+  with pytest.raises(InputError, match="'gann'"):
+    create_algorithm(config)
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ([], "--config=configs/wgan_gp.py"),
+    (["--config=configs/none.py"], "configs/none.py"),
+    (["--config=configs/dcgan.py:minst"], "no preset 'minst'"),
+    (
+      ["--config=configs/dcgan.py", "--config.batchsize=3"],
+      "no key 'batchsize'; did you mean 'batch_size'?",
+    ),
+    (
+      ["--config=configs/dcgan.py", "--config.critic.widht=3"],
+      "no key 'widht'; did you mean 'width'?",
+    ),
+    (["--config=configs/dcgan.py", "--config.steps=many"], "'many'"),
+    (["--config=configs/dcgan.py", "--confg.steps=2"], "confg.steps"),
+    (["--config=configs/dcgan.py", "runs/x"], "'runs/x'"),
+    (["--config=configs/dcgan.py:folder"], "data.path=''"),
+    (["--config=configs/dcgan.py", "--config.data.image_size=28"], "side 16"),
+  ],
+  ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_commands_get_one_line(arguments, message, tmp_path):
+  os.symlink(ROOT / "configs", tmp_path / "configs")
+  result = command(*arguments, cwd=tmp_path)
+  assert result.returncode == 1
+  (line,) = result.stderr.strip().splitlines()
+  assert line.startswith("error: ")
+  assert message in line
+  assert not pathlib.Path(tmp_path, "runs").exists()

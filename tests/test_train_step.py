@@ -1,0 +1,307 @@
+"""The engine: order of play, isolation of players, devices, averages."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from conftest import load_config, shrink
+from jax import lax
+from ml_collections import ConfigDict
+
+from jaxgan import parallel
+from jaxgan.algorithms import gan
+from jaxgan.models import layers
+from jaxgan.train_step import (
+  Algorithm,
+  create_train_state,
+  make_train_step,
+  minibatches,
+  sampling_variables,
+)
+
+
+def toy_game(schedule, optimizers=None):
+  """Each player's loss is its weight times the mean of its minibatch."""
+
+  def loss(player):
+    def fn(params, state, batch, rng):
+      own = params[player]
+      others = sum(p.sum() for name, p in params.items() if name != player)
+      value = (own * batch["image"].mean() + others).sum()
+      moves = state.model_state[player]["moves"] + 1
+      # The order of play: how far the other player has come.
+      seen = sum(s["moves"] for s in state.model_state.values())
+      return value, ({"moves": moves}, {"seen": seen.astype("float32")})
+
+    return fn
+
+  players = ("critic", "generator")
+  return Algorithm(
+    init=lambda rng, batch: (
+      {p: jnp.zeros(2) for p in players},
+      {p: {"moves": jnp.float32(0)} for p in players},
+    ),
+    losses={p: loss(p) for p in players},
+    optimizers=optimizers or {p: optax.sgd(1.0) for p in players},
+    schedule=schedule,
+    sample=lambda *args: {},
+  )
+
+
+def play(
+  algorithm,
+  batches,
+  rounds=1,
+  devices=1,
+  kind="pmap",
+  ema_decay=0.9,
+  state=None,
+):
+  mapping = parallel.create(kind, jax.devices()[:devices])
+  if state is None:
+    create = jax.jit(
+      lambda rng: create_train_state(algorithm, rng, {"image": 1})
+    )
+    state = create(jax.random.key(0))
+  state = mapping.replicate(state)
+  step = mapping.map_step(
+    make_train_step(algorithm, jax.random.key(1), ema_decay)
+  )
+  for i in range(rounds):
+    state, metrics = step(state, mapping.shard_batch(batches(i)))
+  state, metrics = jax.device_get((mapping.unreplicate(state), metrics))
+  return state, {key: value.flat[0] for key, value in metrics.items()}
+
+
+def counting(updates, size=8):
+  """Minibatch i of round t is filled with 10 t + i + 1."""
+
+  def batches(t):
+    values = 10 * t + np.arange(updates) + 1
+    return {"image": np.repeat(values[:, None], size, 1).astype("float32")}
+
+  return batches
+
+
+@pytest.mark.parametrize("kind", ["pmap", "shard_map"])
+def test_schedule(kind):
+  algorithm = toy_game((("critic", 3), ("generator", 2)))
+  assert minibatches(algorithm) == 3
+  state, metrics = play(algorithm, counting(3), rounds=2, kind=kind)
+  assert state.step == 2
+  assert state.model_state["critic"]["moves"] == 6
+  assert state.model_state["generator"]["moves"] == 4
+  # SGD with rate 1 on a loss w * mean: the weight is minus the sum of the
+  # means of the minibatches that the player saw.
+  np.testing.assert_allclose(
+    state.params["critic"], -(1 + 2 + 3 + 11 + 12 + 13)
+  )
+  np.testing.assert_allclose(state.params["generator"], -(1 + 2 + 11 + 12))
+  # In round 2 the critic moves first: before it 5 moves were made, before
+  # the generator 8; metrics are means over a turn.
+  assert metrics["critic/seen"] == np.mean([5, 6, 7])
+  assert metrics["generator/seen"] == np.mean([8, 9])
+
+
+def test_generator_may_move_first():
+  algorithm = toy_game((("generator", 1), ("critic", 1)))
+  _, metrics = play(algorithm, counting(1))
+  assert (metrics["generator/seen"], metrics["critic/seen"]) == (0, 1)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_ema_against_hand_computation(decay):
+  algorithm = toy_game((("critic", 1), ("generator", 1)))
+  state, _ = play(algorithm, counting(1), rounds=3, ema_decay=decay)
+  average, weight, moves = 0.0, 0.0, 0.0
+  for t in range(3):
+    weight -= 10 * t + 1
+    d = min(decay, (1 + t) / (10 + t))
+    average = d * average + (1 - d) * weight
+    moves = d * moves + (1 - d) * (t + 1)
+  np.testing.assert_allclose(state.ema_params["generator"], average, rtol=1e-6)
+  np.testing.assert_allclose(
+    state.ema_model_state["generator"]["moves"], moves, rtol=1e-6
+  )
+  assert set(state.ema_params) == {"generator"}
+  params, model_state = sampling_variables(state)
+  assert params["generator"] is state.ema_params["generator"]
+  assert params["critic"] is state.params["critic"]
+  assert model_state["generator"] is state.ema_model_state["generator"]
+  raw, _ = sampling_variables(state, ema=False)
+  assert raw["generator"] is state.params["generator"]
+
+
+def nan_at(t_bad, i_bad, updates):
+  def batches(t):
+    batch = counting(updates)(t)
+    if t == t_bad:
+      batch["image"][i_bad] = np.nan
+    return batch
+
+  return batches
+
+
+@pytest.mark.parametrize(("update", "weight"), [(0, 0), (1, -11)])
+def test_non_finite_update_is_not_made_and_stops_the_run(update, weight):
+  algorithm = toy_game((("critic", 2), ("generator", 1)))
+  before, _ = play(algorithm, nan_at(9, 0, 2), rounds=1)
+  after, _ = play(algorithm, nan_at(1, update, 2), rounds=2)
+  later, _ = play(algorithm, nan_at(1, update, 2), rounds=5)
+  assert after.halted
+  assert after.step == 1
+  np.testing.assert_allclose(
+    after.params["critic"], before.params["critic"] + weight
+  )
+  np.testing.assert_array_equal(
+    after.params["generator"], before.params["generator"]
+  )
+  jax.tree.map(np.testing.assert_array_equal, after, later)
+  _, metrics = play(algorithm, nan_at(1, update, 2), rounds=2)
+  assert np.isnan(metrics["critic/loss"])
+
+
+def small_gan(optimizer="sgd", **overrides):
+  config = shrink(load_config("wgan_gp"))
+  config.update_from_flattened_dict(
+    {
+      "data.name": "ring",
+      "n_critic": 2,
+      "generator": ConfigDict({"name": "mlp", "hidden": (8,), "norm": "batch"}),
+      "critic": ConfigDict({"name": "mlp", "hidden": (8,), "norm": "none"}),
+      **overrides,
+    }
+  )
+  for player in ("generator", "critic"):
+    config.optimizers[player] = ConfigDict(
+      {"name": optimizer, "learning_rate": 0.05}
+    )
+  return config
+
+
+def random_batches(shape, updates=2, size=16):
+  def batches(t):
+    rng = np.random.default_rng(t)
+    return {"image": rng.normal(size=(updates, size, *shape)).astype("f4")}
+
+  return batches
+
+
+def difference(a, b):
+  """The largest difference between the params of two states."""
+  leaves = jax.tree.map(
+    lambda a, b: np.abs(a - b).max(),
+    (a.params, a.model_state, a.ema_params),
+    (b.params, b.model_state, b.ema_params),
+  )
+  return max(jax.tree.leaves(leaves))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_devices_do_not_change_the_result(optimizer):
+  algorithm = gan.create(small_gan(optimizer))
+  run = lambda **how: play(algorithm, random_batches((2,)), 10, **how)[0]  # noqa: E731
+  one = run()
+  assert difference(one, play(algorithm, random_batches((2,)), 9)[0]) > 1e-3
+  for kind in ("pmap", "shard_map"):
+    for devices in (1, 2, 8):
+      assert difference(one, run(devices=devices, kind=kind)) < 2e-6
+
+
+def test_devices_do_not_change_convolutional_networks_with_dragan():
+  config = shrink(load_config("dcgan"))
+  config.critic.norm = "none"
+  config.penalty.name, config.penalty.weight = "dragan", 1.0
+  for optimizer in config.optimizers.values():
+    optimizer.learning_rate = 1e-3
+  algorithm = gan.create(config)
+  batches = random_batches((16, 16, 1), updates=1)
+  one, _ = play(algorithm, batches, 3)
+  eight, _ = play(algorithm, batches, 3, devices=8)
+  # Adam amplifies the rounding of gradients that are nearly zero.
+  assert difference(one, eight) < 1e-4
+
+
+def local_gradients(monkeypatch):
+  original = lax.pmean
+
+  def pmean(tree, axis, **kwargs):
+    if isinstance(tree, tuple):  # (gradients, metrics) of the train step
+      return tree
+    return original(tree, axis, **kwargs)
+
+  monkeypatch.setattr("jaxgan.train_step.lax.pmean", pmean)
+
+
+def same_noise_everywhere(monkeypatch):
+  def keys(rng, count):
+    return jax.random.split(rng, count)
+
+  monkeypatch.setattr(gan, "example_keys", keys)
+
+
+def batch_norm_of_each_device(monkeypatch):
+  monkeypatch.setattr(layers, "AXIS", None)
+
+
+@pytest.mark.parametrize(
+  "mistake",
+  [local_gradients, same_noise_everywhere, batch_norm_of_each_device],
+)
+def test_the_equality_of_devices_can_fail(mistake, monkeypatch):
+  mistake(monkeypatch)
+  algorithm = gan.create(small_gan())
+  one, _ = play(algorithm, random_batches((2,)), 10)
+  eight, _ = play(algorithm, random_batches((2,)), 10, devices=8)
+  assert difference(one, eight) > 1e-3
+
+
+def test_players_do_not_leak_into_each_other():
+  # Batch norm in both networks: a critic's turn runs the generator in
+  # training mode, and the other way round, but each keeps its own state.
+  config = small_gan(
+    **{
+      "n_critic": 1,
+      "loss": "non_saturating",
+      "penalty.name": "",
+      "critic.norm": "batch",
+    }
+  )
+  algorithm = gan.create(config)
+  states = {}
+  for schedule in ((("critic", 1),), (("generator", 1),)):
+    only = algorithm._replace(schedule=schedule)
+    state, _ = play(only, random_batches((2,), 1))
+    states[schedule[0][0]] = state
+  create = jax.jit(lambda rng: create_train_state(algorithm, rng, {"image": 1}))
+  start = jax.device_get(create(jax.random.key(0)))
+  for actor, other in (("critic", "generator"), ("generator", "critic")):
+    for part in ("params", "model_state", "opt_state"):
+      before, after = getattr(start, part), getattr(states[actor], part)
+      jax.tree.map(np.testing.assert_array_equal, before[other], after[other])
+    for part in ("params", "model_state"):
+      before, after = getattr(start, part), getattr(states[actor], part)
+      changed = jax.tree.map(
+        lambda a, b: np.abs(a - b).max() > 0, before[actor], after[actor]
+      )
+      assert any(jax.tree.leaves(changed))
+
+
+def test_generator_batches(monkeypatch):
+  drawn = []
+  original = parallel.example_keys
+
+  def keys(rng, count):
+    drawn.append(count)
+    return original(rng, count)
+
+  monkeypatch.setattr(gan, "example_keys", keys)
+  algorithm = gan.create(small_gan(generator_batches=3))
+  play(algorithm, random_batches((2,)), devices=2)
+  assert set(drawn) == {8, 24}  # a critic's and a generator's turn
+
+
+def test_unknown_mapping_is_refused():
+  with pytest.raises(ValueError, match="shard_map"):
+    parallel.create("threads")
