@@ -102,7 +102,11 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     )
     if state is None:
       state = create(init_rng)
-      print(parameter_overview.get_parameter_overview(state.params))
+      print(
+        parameter_overview.get_parameter_overview(
+          state.params, include_stats=False
+        )
+      )
     else:
       print(f"resuming {workdir} at round {start}")
 

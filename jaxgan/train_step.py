@@ -179,13 +179,14 @@ def make_train_step(
     state: TrainState, batches: Batch
   ) -> tuple[TrainState, Metrics]:
     round_rng = jax.random.fold_in(rng, state.step)
-    metrics = {}
-    for turn, (player, updates) in enumerate(algorithm.schedule):
-      turn_rng = jax.random.fold_in(round_rng, turn)
+    metrics, played = {}, 0
+    for player, updates in algorithm.schedule:
 
-      def body(state, inputs, player=player, turn_rng=turn_rng):
+      def body(state, inputs, player=player, played=played):
         index, batch = inputs
-        batch_rng, rng = jax.random.split(jax.random.fold_in(turn_rng, index))
+        batch_rng, rng = jax.random.split(
+          jax.random.fold_in(round_rng, played + index)
+        )
         return update(state, player, prepare(batch, batch_rng), rng)
 
       state, history = lax.scan(
@@ -198,6 +199,7 @@ def make_train_step(
         # XLA:CPU runs a convolution in a loop 50 times slower than outside.
         unroll=0 if jax.default_backend() == "cpu" else 1,
       )
+      played += updates
       for name, values in history.items():
         metrics[f"{player}/{name}"] = values.mean(0)
 

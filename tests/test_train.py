@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import CONFIGS, ROOT, load_config, shrink
 
-from jaxgan import checkpoint, data
+from jaxgan import checkpoint, data, losses
 from jaxgan.config import InputError, base_config
 from jaxgan.train import NonFiniteError, create_algorithm, train
 from jaxgan.train_step import create_train_state
@@ -92,6 +92,24 @@ def test_bfloat16_and_shard_map(tmp_path):
   dtypes = {leaf.dtype for leaf in jax.tree.leaves(state.params)}
   assert dtypes == {np.dtype("float32")}
   assert all(np.isfinite(row["critic/penalty"]) for row in rows(tmp_path))
+
+
+def test_the_objective_that_the_readme_adds(tmp_path, monkeypatch):
+  readme = (ROOT / "README.md").read_text()
+  (code,) = (
+    block for block in readme.split("```python")[1:] if "smoothed" in block
+  )
+  namespace = dict(vars(losses))
+  exec(code.split("```")[0], namespace)
+  smoothed = namespace["smoothed"]
+  # At a real logit r: -0.9 log D - 0.1 log(1 - D).
+  r, far = np.float32(1.3), np.float32(-100)
+  d = 1 / (1 + np.exp(-r))
+  np.testing.assert_allclose(
+    smoothed.critic(r, far), -0.9 * np.log(d) - 0.1 * np.log(1 - d), rtol=1e-5
+  )
+  monkeypatch.setattr(losses, "smoothed", smoothed, raising=False)
+  assert train(small("nsgan", loss="smoothed"), tmp_path).step == 2
 
 
 def command(*arguments, cwd):
