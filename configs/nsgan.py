@@ -32,7 +32,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
   config.steps = 100_000
   if "digits" in preset:
-    config.steps = 10_000
+    config.steps = 5000
   if preset in ("ring", "grid"):
     config.generator.hidden = config.critic.hidden = (128, 128)
     config.generator.norm = "none"

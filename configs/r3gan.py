@@ -19,7 +19,8 @@ def get_config(preset: str = "digits") -> ConfigDict:
   config.latent_size = 64
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.0, "b2": 0.99}
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
-  # The weight is the paper's gamma: 0.05 on CIFAR-10, 1 and more elsewhere.
+  # The weight is the paper's gamma, which depends on the data; the values
+  # here are not confirmed against its code.
   config.penalty = ConfigDict({"name": "r1_r2", "weight": 1.0})
   config.steps = 100_000
   if preset in ("cifar10", "celeba", "folder"):

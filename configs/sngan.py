@@ -14,7 +14,6 @@ from jaxgan.config import unconditional_config
 def get_config(preset: str = "digits") -> ConfigDict:
   config = unconditional_config(preset)
   config.loss = "hinge"
-  config.n_critic = 5
   config.latent_size = 128
   if preset in ("cifar10", "celeba", "folder"):
     config.generator = ConfigDict(
@@ -29,6 +28,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
         "name": "resnet",
         "widths": (128,) * 4,
         "norm": "spectral",
+        "sum_pool": True,
       }
     )
     if preset != "cifar10":  # 64x64
@@ -41,6 +41,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
       "b2": 0.9,
       "schedule": "linear",
     }
+    config.n_critic = 5
     config.generator_batches = 2
     config.steps = 50_000
   else:
@@ -52,7 +53,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
         "use_bias": True,
       }
     )
-    # The paper's setting C, with one critic update a round.
+    # The paper's setting C.
     adam = {
       "name": "adam",
       "learning_rate": 2e-4,
@@ -60,7 +61,6 @@ def get_config(preset: str = "digits") -> ConfigDict:
       "b2": 0.999,
       "schedule": "constant",
     }
-    config.n_critic = 1
     config.generator.width = config.critic.width = 64
     config.steps = 100_000
     if "digits" in preset:  # minutes on two CPU cores

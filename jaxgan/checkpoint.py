@@ -58,6 +58,19 @@ def save(
     )
 
 
+def stored_config(manager: ocp.CheckpointManager) -> ConfigDict | None:
+  """Returns the config of the newest checkpoint that still tells it."""
+  for step in sorted(manager.all_steps(), reverse=True):
+    try:
+      restored = manager.restore(
+        step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+      )
+      return ConfigDict(restored.meta["config"])
+    except Exception:  # the storage library raises many kinds
+      continue
+  return None
+
+
 def restore(
   manager: ocp.CheckpointManager, template: TrainState
 ) -> TrainState | None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import ml_collections
 from ml_collections import ConfigDict
 
 # Keys that may differ when a run is resumed: they change what is written and
@@ -40,9 +39,9 @@ def base_config(preset: str) -> ConfigDict:
       "seed": 0,
       "steps": 10_000,  # rounds
       "batch_size": 64,  # of all devices together
-      "log_every": 100,  # rounds, as are all of these; 0 is never
-      "sample_every": 500,
-      "checkpoint_every": 1000,
+      "log_every": 100,  # rounds, as are the two below
+      "sample_every": 500,  # 0: only at the end
+      "checkpoint_every": 1000,  # 0: only at the end
       "ema_decay": 0.999,  # 0: samples come from the weights themselves
       "dtype": "float32",  # of the networks' arithmetic; or "bfloat16"
       "parallel": "pmap",  # or "shard_map"
@@ -111,7 +110,9 @@ def check(config: ConfigDict) -> None:
       raise InputError(f"{key}={config[key]}: give at least 1")
   for key in ("sample_every", "checkpoint_every"):
     if config[key] < 0:
-      raise InputError(f"{key}={config[key]}: give 0 (never) or more")
+      raise InputError(f"{key}={config[key]}: give 0 (only at the end) or more")
+  if not 0 <= config.seed < 2**32:
+    raise InputError(f"seed={config.seed}: give a value from 0 to 2^32 - 1")
   if not 0 <= config.ema_decay < 1:
     raise InputError(f"ema_decay={config.ema_decay}: give a value in [0, 1)")
   if config.dtype not in ("float32", "bfloat16"):
@@ -142,13 +143,6 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
     for key in sorted({**old, **new})
     if key not in runtime and old.get(key) != new.get(key)
   ]
-
-
-def load(text: str) -> ConfigDict:
-  """Returns the config that `config.to_json()` wrote."""
-  import json
-
-  return ml_collections.ConfigDict(json.loads(text))
 
 
 def _flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:

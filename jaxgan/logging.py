@@ -26,16 +26,12 @@ def open_logs(
   """
   metrics = workdir / "metrics.jsonl"
   if metrics.exists():
-    # A line that a crash cut short is dropped as well.
-    lines = [
-      line
-      for line in metrics.read_text().splitlines()
-      if line.endswith("}") and json.loads(line)["step"] <= start
-    ]
-    metrics.write_text("".join(f"{line}\n" for line in lines))
+    lines = metrics.read_text(errors="replace").splitlines()
+    kept = "".join(f"{line}\n" for line in lines if _step(line) <= start)
+    replace(metrics, kept)
   samples = workdir / "samples"
   samples.mkdir(exist_ok=True)
-  for path in samples.glob("*.png"):
+  for path in samples.glob("[0-9]" * 8 + ".png"):
     if int(path.stem) > start:
       path.unlink()
 
@@ -59,3 +55,18 @@ def open_logs(
 
   with contextlib.closing(events):
     yield write
+
+
+def replace(path: pathlib.Path, text: str) -> None:
+  """Writes a file such that a crash leaves the old or the new one whole."""
+  temporary = path.with_name(f"{path.name}.tmp")
+  temporary.write_text(text)
+  temporary.replace(path)
+
+
+def _step(line: str) -> float:
+  """The round of a line of metrics; infinite if a crash cut it short."""
+  try:
+    return json.loads(line)["step"]
+  except (ValueError, KeyError, TypeError):
+    return float("inf")

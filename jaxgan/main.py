@@ -29,16 +29,19 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     sys.exit(f"error: unknown argument {argv[1]!r}")
   workdir = _WORKDIR.value
-  if not workdir:
+  if workdir is None:
     file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
     name = pathlib.Path(file).stem
     workdir = pathlib.Path("runs", f"{name}_{preset}" if preset else name)
   try:
     train(_CONFIG.value, workdir)
-  except (InputError, NonFiniteError) as e:
+  except (InputError, NonFiniteError, OSError) as e:
     sys.exit(f"error: {e}")
   except KeyboardInterrupt:
-    sys.exit("interrupted; the same command resumes at the last checkpoint")
+    sys.exit(
+      "error: interrupted; the same command resumes at the last checkpoint, "
+      "if there is one"
+    )
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
@@ -48,17 +51,19 @@ def _parse_flags(argv: list[str]) -> list[str]:
       raise flags.Error("give a config, such as --config=configs/wgan_gp.py")
     _ = _CONFIG.value.algorithm  # raises where the file could not be read
     return rest
-  except AttributeError as e:  # what a locked config raises
-    key = re.search(r"\w+", str(e))
-    near = re.search(r'mean "(.*?)"', str(e))
-    sys.exit(
-      f"error: the config has no key {key[0] if key else e!r}"
-      + (f"; did you mean {near[1]!r}?" if near else "")
-    )
-  except (flags.Error, OSError) as e:
+  except Exception as e:  # a config file is code, and may fail in any way
+    text = str(e).strip()
+    if isinstance(e, AttributeError) and text[:1] in ("'", '"'):
+      # What a locked config says of a key that it does not have.
+      key = re.search(r"\w+", text)[0]
+      near = re.search(r'mean "(.*?)"', text)
+      sys.exit(
+        f"error: the config has no key {key!r}"
+        + (f"; did you mean {near[1]!r}?" if near else "")
+      )
     # An error in a config file comes with its traceback; the last line says
     # what is wrong.
-    line = str(e).strip().splitlines()[-1].strip()
+    line = text.splitlines()[-1].strip() if text else repr(e)
     sys.exit(f"error: {line.removeprefix('jaxgan.config.InputError: ')}")
 
 

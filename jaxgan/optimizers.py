@@ -40,6 +40,12 @@ def create(config: ConfigDict, updates: int) -> optax.GradientTransformation:
   name = arguments.pop("name")
   schedule = arguments.pop("schedule", "constant")
   bound = arguments.pop("clip_weights", 0.0)
+  if not 0 < arguments["learning_rate"] < float("inf"):
+    raise InputError(
+      f"learning_rate={arguments['learning_rate']}: give more than 0"
+    )
+  if not 0 <= bound < float("inf"):
+    raise InputError(f"clip_weights={bound}: give 0 (off) or more")
   if schedule == "linear":
     arguments["learning_rate"] = optax.linear_schedule(
       arguments["learning_rate"], 0.0, updates

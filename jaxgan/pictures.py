@@ -41,15 +41,11 @@ def grid(images: np.ndarray, gap: int = _GAP) -> Image.Image:
   Small images are enlarged by a whole factor to 64 pixels or more.
   """
   images = np.asarray(images, np.float32)
-  count, height, width, channels = images.shape
+  count, height, width, _ = images.shape
   scale = max(1, -(-64 // height))
   pixels = np.clip((images + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
   pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
-  pixels = (
-    np.broadcast_to(pixels, (*pixels.shape[:3], 3))
-    if (channels == 1)
-    else pixels
-  )
+  pixels = np.broadcast_to(pixels, (*pixels.shape[:3], 3))
   columns = int(np.ceil(np.sqrt(count)))
   rows = -(-count // columns)
   step_y, step_x = height * scale + gap, width * scale + gap

@@ -6,6 +6,7 @@ import pathlib
 import sys
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -18,8 +19,9 @@ from jaxgan import checkpoint, data, parallel, pictures
 from jaxgan import config as config_lib
 from jaxgan.config import InputError
 from jaxgan.data.batches import batches, make_prepare, shuffled, to_float
-from jaxgan.logging import open_logs
+from jaxgan.logging import open_logs, replace
 from jaxgan.train_step import (
+  GUARDED,
   Algorithm,
   TrainState,
   create_train_state,
@@ -40,12 +42,9 @@ def create_algorithm(config: ConfigDict) -> Algorithm:
     InputError: where there is no such algorithm.
   """
   name = f"jaxgan.algorithms.{config.algorithm}"
-  try:
-    module = import_module(name)
-  except ModuleNotFoundError as e:
-    if e.name != name:
-      raise
-    raise InputError(f"no algorithm {config.algorithm!r}") from e
+  if not config.algorithm.isidentifier() or not find_spec(name):
+    raise InputError(f"no algorithm {config.algorithm!r}")
+  module = import_module(name)
   return module.create(config)
 
 
@@ -57,7 +56,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     workdir: where the run is recorded; made if missing.
 
   Returns:
-    The state after the last round, on one device.
+    The state after the last round, on one device or the host.
 
   Raises:
     InputError: where the config or the data cannot work, or the workdir
@@ -77,12 +76,26 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   shape = data.example_shape(config.data)
   example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
   create = jax.jit(lambda rng: create_train_state(algorithm, rng, example))
-  template = jax.eval_shape(create, init_rng)
+  try:
+    template = jax.eval_shape(create, init_rng)
+  except InputError:
+    raise
+  except (TypeError, ValueError, ZeroDivisionError) as e:
+    raise InputError(f"the networks cannot be built: {e}") from e
+  if any(0 in leaf.shape for leaf in jax.tree.leaves(template)):
+    raise InputError("a network has a layer without units: give it some")
 
   source = data.create(config.data)
   updates = minibatches(algorithm)
-  _claim(workdir, config)
+  _claim(workdir)
   with checkpoint.open_manager(workdir) as manager:
+    stored = checkpoint.stored_config(manager)
+    changed = stored and config_lib.differences(stored, config)
+    if changed:
+      raise InputError(
+        f"{workdir} belongs to a run with another config: "
+        f"{', '.join(changed)}; give another --workdir"
+      )
     state = checkpoint.restore(manager, template)
     start = int(state.step) if state else 0
     if start >= config.steps:
@@ -99,6 +112,10 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       start,
       config.steps,
       (jax.process_index(), jax.process_count()),
+    )
+    replace(
+      workdir / "config.json",
+      json.dumps(json.loads(config.to_json()), indent=2) + "\n",
     )
     if state is None:
       state = create(init_rng)
@@ -154,13 +171,14 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
           )
         )
         if log or save:
-          rows = _fetch(window, step - len(window) + 1)
+          window = _fetch(window, step - len(window) + 1)
         if log:
           seconds, clock = time.time() - clock, time.time()
           scalars = {
-            key: float(np.mean([row[key] for row in rows])) for key in rows[0]
+            key: float(np.mean([row[key] for row in window]))
+            for key in window[0]
           }
-          speed = len(rows) / seconds
+          speed = len(window) / seconds
           write(step, {**scalars, "rounds_per_second": speed})
           bar.set_postfix(
             {
@@ -181,21 +199,17 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   return mapping.unreplicate(state)
 
 
-def _claim(workdir: pathlib.Path, config: ConfigDict) -> None:
-  """Makes the workdir, or checks that it belongs to this config."""
-  path = workdir / "config.json"
+def _claim(workdir: pathlib.Path) -> None:
+  """Makes the workdir, or checks that it is that of a run."""
   try:
-    if path.exists():
-      changed = config_lib.differences(
-        config_lib.load(path.read_text()), config
-      )
-      if changed:
-        raise InputError(
-          f"{workdir} belongs to a run with another config: "
-          f"{', '.join(changed)}; give another --workdir"
-        )
     workdir.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(json.loads(config.to_json()), indent=2) + "\n")
+    # The files of a run are cut back when it resumes; those of others are
+    # not to be touched.
+    if any(workdir.iterdir()) and not (workdir / "config.json").exists():
+      raise InputError(
+        f"{workdir} holds files, but no run: give another --workdir"
+      )
+    (workdir / "config.json").touch()
   except OSError as e:
     raise InputError(f"workdir {workdir} cannot be used: {e.strerror}") from e
 
@@ -208,8 +222,8 @@ def _fetch(window: list[Any], first: int) -> list[dict[str, float]]:
   ]
   for step, row in enumerate(rows, first):
     for key, value in row.items():
-      if not np.isfinite(value):
-        player, name = key.split("/", 1)
+      player, name = key.split("/", 1)
+      if name in GUARDED and not np.isfinite(value):
         raise NonFiniteError(
           f"round {step}: {name} of the {player} is {value}; the run stopped "
           "before that update, checkpoints are not affected; lower the "

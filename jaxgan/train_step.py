@@ -18,6 +18,9 @@ from jax import lax
 
 from jaxgan.parallel import AXIS
 
+# Metrics of every update; where one is not finite, the run halts.
+GUARDED = ("loss", "grad_norm", "update_norm")
+
 Params = Any
 ModelState = Mapping[str, Any]
 Batch = Mapping[str, jax.Array]
@@ -30,8 +33,8 @@ class TrainState:
 
   Attributes:
     step: int32 scalar, rounds played.
-    halted: bool scalar. True once a loss or a gradient was not finite; from
-      then on rounds change nothing, so that the host may look late.
+    halted: bool scalar. True once a loss, gradient or update was not finite;
+      from then on rounds change nothing, so that the host may look late.
     params: by player; frozen networks, which no turn updates, are here too.
     model_state: by player: batch statistics, spectral norm vectors, image
       pools; `{}` where there are none.
@@ -166,14 +169,15 @@ def make_train_step(
     updates, opt_state = algorithm.optimizers[player].update(
       grads, state.opt_state[player], state.params[player]
     )
+    metrics["update_norm"] = optax.tree.norm(updates)
     params = optax.apply_updates(state.params[player], updates)
     new = state.replace(
       params={**state.params, player: params},
       model_state={**state.model_state, player: model_state},
       opt_state={**state.opt_state, player: opt_state},
     )
-    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
-    return unless(state.halted | ~finite, new, state), metrics
+    finite = jnp.isfinite(jnp.stack([metrics[name] for name in GUARDED]))
+    return unless(state.halted | ~finite.all(), new, state), metrics
 
   def train_step(
     state: TrainState, batches: Batch

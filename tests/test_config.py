@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from conftest import CONFIGS, load_config
 from ml_collections import ConfigDict
@@ -19,7 +21,7 @@ def changed(name, preset=None, **values):
     ("wgan_gp", {"critic.norm": "batch"}, "critic.norm to 'layer' or 'none'"),
     (
       "wgan",
-      {"penalty.name": "wgan_gp", "critic.norm": "none"},
+      {"penalty.name": "wgan_gp", "penalty.weight": 1.0, "critic.norm": "none"},
       "clip_weights=0.0",
     ),
     ("wgan", {"optimizers.critic.clip_weights": 0.0}, "penalty.name='wgan_gp'"),
@@ -29,6 +31,10 @@ def changed(name, preset=None, **values):
     ("r3gan", {"generator_batches": 2}, "generator_batches=1"),
     ("dcgan", {"loss": "minmax"}, "minimax"),
     ("dcgan", {"penalty.name": "wgan-gp"}, "wgan_gp"),
+    ("dcgan", {"penalty.weight": 1.0}, "a name and a weight"),
+    ("wgan_gp", {"penalty.weight": -1.0}, "a name and a weight"),
+    ("wgan", {"optimizers.critic.clip_weights": -1.0}, "or more"),
+    ("dcgan", {"optimizers.critic.learning_rate": 0.0}, "more than 0"),
     ("dcgan", {"latent": "gaussian"}, "normal"),
     ("dcgan", {"latent_size": 0}, "at least 1"),
     ("dcgan", {"n_critic": 0}, "at least 1"),
@@ -55,7 +61,8 @@ def test_a_sigmoid_suits_least_squares():
     ({"batch_size": 12}, "give 8 or 16"),  # of 8 devices
     ({"batch_size": 4}, "give 8 or 8"),
     ({"log_every": 0}, "at least 1"),
-    ({"checkpoint_every": -1}, "never"),
+    ({"checkpoint_every": -1}, "at the end"),
+    ({"seed": 2**32}, "2"),
     ({"ema_decay": 1.0}, r"\[0, 1\)"),
     ({"dtype": "float16"}, "bfloat16"),
   ],
@@ -97,8 +104,7 @@ def test_steps_count_where_they_set_the_learning_rate():
 def test_configs_survive_json():
   for path in CONFIGS:
     config = load_config(path.stem)
-    again = config_lib.load(config.to_json())
-    assert isinstance(again, ConfigDict)
+    again = ConfigDict(json.loads(config.to_json()))
     assert not config_lib.differences(again, config)
     assert not config_lib.differences(config, again)
 

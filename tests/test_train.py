@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from conftest import CONFIGS, ROOT, load_config, shrink
 
@@ -166,30 +168,75 @@ def test_another_config_is_refused(tmp_path):
   train(small("nsgan"), tmp_path)
   with pytest.raises(InputError, match=r"loss \(non_saturating -> minimax\)"):
     train(small("gan"), tmp_path)
+  # Checkpoints describe themselves; the file is for people.
+  (tmp_path / "config.json").write_text("")
+  with pytest.raises(InputError, match=r"critic.hidden \(\[16, 16\] -> \[8\]"):
+    train(small("nsgan", **{"critic.hidden": (8,)}), tmp_path)
   # Run-time keys may change.
   state = train(small("nsgan", steps=3, parallel="shard_map"), tmp_path)
   assert state.step == 3
   assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3]
 
 
-def test_non_finite_training_stops(tmp_path):
-  config = small("lsgan", steps=40, checkpoint_every=1, log_every=40)
+@pytest.mark.parametrize("player", ["critic", "generator"])
+def test_non_finite_training_stops(tmp_path, player):
+  # The last generator update of a round is followed by no loss that would
+  # show what it did to the weights.
+  config = small("nsgan", steps=3, checkpoint_every=1, ema_decay=0.0)
+  create = optax.sgd
+
+  def explode_in_round_3(learning_rate):
+    def rate(count):
+      return jnp.where(count == 2, jnp.inf, learning_rate)
+
+    return create(rate)
+
   with config.unlocked():
-    for optimizer in config.optimizers.values():
-      optimizer.name, optimizer.learning_rate = "sgd", 1e25
-      del optimizer["b1"], optimizer["b2"]
-  with pytest.raises(NonFiniteError, match=r"round \d+: .* of the \w+ is"):
-    train(config, tmp_path)
-  with checkpoint.open_manager(tmp_path) as manager:
+    config.optimizers[player] = {"name": "sgd", "learning_rate": 1e-3}
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(optax, "sgd", explode_in_round_3)
+    with pytest.raises(NonFiniteError, match=f"round 3: .* of the {player}"):
+      train(config, tmp_path)
     template = jax.eval_shape(
       lambda: create_train_state(
         create_algorithm(config), jax.random.key(0), {"image": 1}
       )
     )
+  with checkpoint.open_manager(tmp_path) as manager:
     state = checkpoint.restore(manager, template)
-  if state is not None:
-    leaves = jax.tree.leaves((state.params, state.opt_state))
-    assert all(np.isfinite(leaf).all() for leaf in leaves)
+  assert state.step == 2
+  leaves = jax.tree.leaves((state.params, state.opt_state))
+  assert all(np.isfinite(leaf).all() for leaf in leaves)
+
+
+def test_files_of_others_are_not_touched(tmp_path):
+  (tmp_path / "samples").mkdir()
+  (tmp_path / "samples" / "2021.png").write_text("mine")
+  with pytest.raises(InputError, match="another --workdir"):
+    train(small("nsgan"), tmp_path)
+  assert (tmp_path / "samples" / "2021.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+  "values",
+  [
+    {"generator.hidden": (0,)},
+    {"generator.hidden": (-3,)},
+    {"seed": -1},
+    {"data.crop": -1},
+    {"data.pad": -1},
+    {"data.image_size": -16},
+    {"generator.kernel_init": "foo"},
+    {"algorithm": "../gan"},
+    {"batch_size": 1800},
+  ],
+  ids=str,
+)
+def test_refused_before_anything_is_claimed(tmp_path, values):
+  values = {"generator.hidden": (8,)} | values
+  with pytest.raises(InputError):
+    train(small("nsgan", **values), tmp_path / "run")
+  train(small("nsgan"), tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", ["file", "below a file"])

@@ -110,7 +110,7 @@ def test_generator_may_move_first():
   assert (metrics["generator/seen"], metrics["critic/seen"]) == (0, 1)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.5])
+@pytest.mark.parametrize("decay", [0.0, 0.15, 0.5])
 def test_ema_against_hand_computation(decay):
   algorithm = toy_game((("critic", 1), ("generator", 1)))
   state, _ = play(algorithm, counting(1), rounds=3, ema_decay=decay)
@@ -269,6 +269,8 @@ def test_players_do_not_leak_into_each_other():
       "n_critic": 1,
       "loss": "non_saturating",
       "penalty.name": "",
+      "penalty.weight": 0.0,
+      "penalty.weight": 0.0,
       "critic.norm": "batch",
     }
   )

@@ -38,7 +38,8 @@ def create(config: ConfigDict) -> Algorithm:
   generator = _network("Generator", config.generator, config.dtype, shape=shape)
   critic = _network("Critic", config.critic, config.dtype)
   loss = getattr(losses, config.loss)
-  penalty = getattr(penalties, config.penalty.name or "none", None)
+  name = config.penalty.name
+  penalty = getattr(penalties, name) if name else None
 
   def generate(
     params: Params, model_state: Any, keys: jax.Array, train: bool = True
@@ -164,6 +165,11 @@ def check(config: ConfigDict) -> None:
   for key in ("n_critic", "latent_size", "generator_batches"):
     if config[key] < 1:
       raise InputError(f"{key}={config[key]}: give at least 1")
+  if (config.penalty.weight > 0) != bool(config.penalty.name):
+    raise InputError(
+      f"penalty.weight={config.penalty.weight} with penalty.name="
+      f"{config.penalty.name!r}: give a name and a weight above 0, or neither"
+    )
   if config.penalty.name and config.critic.norm == "batch":
     raise InputError(
       "critic.norm='batch' with a gradient penalty: the penalty is on the "

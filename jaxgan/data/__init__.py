@@ -36,9 +36,20 @@ class Source(Protocol):
 
 
 def example_shape(config: ConfigDict) -> tuple[int, ...]:
-  """The shape of one example: `(S, S, C)`, or `(2,)` for the mixtures."""
+  """The shape of one example: `(S, S, C)`, or `(2,)` for the mixtures.
+
+  Raises:
+    InputError: where no images could be of that shape.
+  """
   if config.name in _MIXTURES:
     return (2,)
+  if config.channels not in (1, 3):
+    raise InputError(f"data.channels={config.channels}: give 1 or 3")
+  for key, least in (("image_size", 4), ("pad", 0), ("crop", 0)):
+    if config[key] < least:
+      raise InputError(f"data.{key}={config[key]}: give {least} or more")
+  if config.crop >= config.image_size:
+    raise InputError(f"data.crop={config.crop}: give less than data.image_size")
   return (config.image_size, config.image_size, config.channels)
 
 
@@ -53,6 +64,7 @@ def create(config: ConfigDict) -> Source:
   Raises:
     InputError: where there is no such set, or it does not fit the config.
   """
+  example_shape(config)  # for its checks
   name = config.name
   if name in _MIXTURES:
     return _MIXTURES[name]()
@@ -62,10 +74,6 @@ def create(config: ConfigDict) -> Source:
       f"{name} has {channels} channels, not {config.channels}: set "
       f"data.channels={channels}"
     )
-  if config.channels not in (1, 3):
-    raise InputError(f"data.channels={config.channels}: give 1 or 3")
-  if config.image_size < 4:
-    raise InputError(f"data.image_size={config.image_size}: give at least 4")
   if name in _DIGITS:
     return _DIGITS[name](config.image_size)
   if name == "folder":

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from jaxgan.config import InputError
@@ -83,7 +83,9 @@ def decode(data: bytes, name: str, config: ConfigDict) -> np.ndarray:
     image = Image.open(io.BytesIO(data))
     image.load()  # a truncated file is noticed only here
   except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
-    raise InputError(f"{name} is not a readable image: {e}") from e
+    reason = "no image" if isinstance(e, UnidentifiedImageError) else e
+    raise InputError(f"{name} is not a readable image: {reason}") from e
+  ImageOps.exif_transpose(image, in_place=True)
   if image.mode.startswith("I"):  # 16 bits, which convert() would clip
     image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
   if image.has_transparency_data:
@@ -109,7 +111,11 @@ def folder(config: ConfigDict) -> ArraySource | ImageSource:
     raise InputError(
       f"data.path={config.path!r} is not a folder: give one with images"
     )
-  paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+  paths = sorted(
+    p
+    for p in root.rglob("*")
+    if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+  )
   if not paths:
     raise InputError(f"no images ({', '.join(SUFFIXES)}) below {root}")
 
@@ -149,16 +155,21 @@ def tfds(config: ConfigDict) -> ArraySource | ImageSource:
       config.split,
       decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
     )
-  except (ValueError, NotImplementedError) as e:
+    length = len(records)
+  except Exception as e:  # an unknown split, or files that are missing
     raise InputError(f"{name}, split {config.split!r}: {_line(e)}") from e
 
   def read(indices: Sequence[int]) -> list[tuple[str, Any, bytes]]:
+    try:
+      found = records.__getitems__(indices)
+    except Exception as e:  # whatever a damaged file may raise
+      raise InputError(f"{name} below {root} is damaged: {_line(e)}") from e
     return [
       (f"{name}[{i}]", record.get("label"), record["image"])
-      for i, record in zip(indices, records.__getitems__(indices), strict=True)
+      for i, record in zip(indices, found, strict=True)
     ]
 
-  return _load(ImageSource(read, len(records), config))
+  return _load(ImageSource(read, length, config))
 
 
 def _builder(name: str, root: pathlib.Path) -> Any:
@@ -176,9 +187,11 @@ def _builder(name: str, root: pathlib.Path) -> Any:
     else []
   )
   if prepared:
-    return tensorflow_datasets.builder_from_directory(
-      max(prepared, key=lambda p: [int(n) for n in p.name.split(".")])
-    )
+    newest = max(prepared, key=lambda p: [int(n) for n in p.name.split(".")])
+    try:
+      return tensorflow_datasets.builder_from_directory(newest)
+    except Exception as e:  # whatever a damaged description may raise
+      raise InputError(f"{newest} is damaged: {_line(e)}") from e
   catalogue = tensorflow_datasets.list_builders(
     with_community_datasets=False  # those would be asked for over the network
   )

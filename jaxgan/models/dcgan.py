@@ -19,7 +19,7 @@ from jaxgan.config import InputError
 from jaxgan.models.layers import (
   Conv,
   ConvTranspose,
-  Dense,
+  dense,
   normalize,
   spectral,
 )
@@ -69,7 +69,7 @@ class Generator(nn.Module):
     n = doublings(self.shape, SIZES)
     hidden_bias = self.use_bias and self.norm != "batch"
     features = self.width * 2 ** (n - 1)
-    x = Dense(16 * features, hidden_bias, self.kernel_init, dtype=self.dtype)(z)
+    x = dense(16 * features, hidden_bias, self.kernel_init, dtype=self.dtype)(z)
     x = x.reshape(-1, 4, 4, features)
     x = nn.relu(normalize(self.norm, x, train, self.dtype))
     for _ in range(n - 1):
@@ -121,5 +121,5 @@ class Critic(nn.Module):
       x = spectral(self.norm, layer, train)(x)
       x = nn.leaky_relu(normalize(norm, x, train, self.dtype), 0.2)
     x = x.reshape(x.shape[0], -1)
-    layer = Dense(1, self.use_bias, self.kernel_init, dtype=self.dtype)
+    layer = dense(1, self.use_bias, self.kernel_init, dtype=self.dtype)
     return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)

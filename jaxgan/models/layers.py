@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from jaxgan.config import InputError
 from jaxgan.parallel import AXIS
 
 Pair = tuple[int, int]
@@ -166,9 +167,14 @@ def initializer(name: str, fan_in: float, fan_out: float, gain: float = 1.0):
     fan_in: inputs that an output sees.
     fan_out: outputs that an input reaches.
     gain: see "uniform".
+
+  Raises:
+    InputError: for another name.
   """
   if name == "normal":
     return nn.initializers.normal(0.02)
+  if name != "uniform":
+    raise InputError(f"kernel_init={name!r}: choose 'normal' or 'uniform'")
   bound = (6 * gain / (fan_in + fan_out)) ** 0.5
 
   def uniform(rng, shape, dtype=jnp.float32):
@@ -244,34 +250,27 @@ class ConvTranspose(nn.Module):
     return x if bias is None else x + bias
 
 
-class Dense(nn.Module):
-  """Matrix product `[B, D] -> [B, features]`. Attributes as in `Conv`."""
-
-  features: int
-  use_bias: bool = True
-  kernel_init: str = "normal"
-  gain: float = 1.0
-  dtype: Any = jnp.float32
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    return nn.Dense(
-      self.features,
-      self.use_bias,
-      self.dtype,
-      kernel_init=initializer(
-        self.kernel_init, x.shape[-1], self.features, self.gain
-      ),
-      name="dense",
-    )(x)
+def dense(
+  features: int,
+  use_bias: bool = True,
+  kernel_init: str = "normal",
+  dtype: Any = jnp.float32,
+) -> nn.Dense:
+  """Returns a new matrix product `[B, D] -> [B, features]`."""
+  if kernel_init == "uniform":
+    initialize = nn.initializers.xavier_uniform()
+  else:
+    initialize = initializer(kernel_init, 1, 1)
+  return nn.Dense(features, use_bias, dtype, kernel_init=initialize)
 
 
 def normalize(norm: str, x: jax.Array, train: bool, dtype: Any) -> jax.Array:
   """Applies a new normalisation layer, within a compact module.
 
   Args:
-    norm: "batch" (with statistics over the examples of all devices), "layer"
-      (over all of an example, as in WGAN-GP), or "none".
+    norm: "batch" (with statistics over the examples of all devices, its
+      scale from N(1, 0.02) as in DCGAN), "layer" (over all of an example, as
+      in WGAN-GP), or "none".
     x: `[B, H, W, C]` or `[B, D]`.
     train: whether "batch" uses the batch's own statistics.
     dtype: of the result.

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.models.layers import Dense, normalize, spectral
+from jaxgan.models.layers import dense, normalize, spectral
 
 
 class Generator(nn.Module):
@@ -34,11 +34,11 @@ class Generator(nn.Module):
     activate = getattr(nn, self.activation)
     x = z
     for features in self.hidden:
-      x = Dense(
+      x = dense(
         features, self.norm != "batch", self.kernel_init, dtype=self.dtype
       )(x)
       x = activate(normalize(self.norm, x, train, self.dtype))
-    x = Dense(
+    x = dense(
       math.prod(self.shape), kernel_init=self.kernel_init, dtype=self.dtype
     )(x)
     x = x.reshape(-1, *self.shape).astype(jnp.float32)
@@ -66,11 +66,11 @@ class Critic(nn.Module):
     )
     x = x.reshape(x.shape[0], -1)
     for features in self.hidden:
-      dense = Dense(
+      layer = dense(
         features, self.norm != "batch", self.kernel_init, dtype=self.dtype
       )
-      x = spectral(self.norm, dense, train)(x)
+      x = spectral(self.norm, layer, train)(x)
       x = activate(normalize(self.norm, x, train, self.dtype))
-    dense = Dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
-    x = spectral(self.norm, dense, train)(x)
+    layer = dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
+    x = spectral(self.norm, layer, train)(x)
     return x[:, 0].astype(jnp.float32)

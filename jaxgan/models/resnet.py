@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from jaxgan.config import InputError
 from jaxgan.models.dcgan import doublings
-from jaxgan.models.layers import Conv, Dense, normalize, spectral
+from jaxgan.models.layers import Conv, dense, normalize, spectral
 
 SIZES = (16, 32, 64, 128, 256)
 
@@ -86,6 +86,15 @@ class Block(nn.Module):
     return shortcut + (downsample(x) if down else x)
 
 
+def _check_widths(player: str, widths: tuple[int, ...], shape) -> int:
+  n = doublings(shape, SIZES)
+  if len(widths) != n + 1:
+    raise InputError(
+      f"{player}.widths={widths}: images of side {shape[0]} need {n + 1} widths"
+    )
+  return n
+
+
 class Generator(nn.Module):
   """`z [B, Z] -> images [B, S, S, C]` in [-1, 1].
 
@@ -105,13 +114,8 @@ class Generator(nn.Module):
 
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
-    n = doublings(self.shape, SIZES)
-    if len(self.widths) != n + 1:
-      raise InputError(
-        f"generator.widths={self.widths}: images of side {self.shape[0]} "
-        f"need {n + 1} widths"
-      )
-    x = Dense(
+    _check_widths("generator", self.widths, self.shape)
+    x = dense(
       16 * self.widths[0], kernel_init=self.kernel_init, dtype=self.dtype
     )(z)
     x = x.reshape(-1, 4, 4, self.widths[0])
@@ -135,22 +139,19 @@ class Critic(nn.Module):
 
   Attributes: as of `Generator`, but `widths` are those of the blocks: each
   halves the image until it is 8x8, two more keep it, so log2(S) - 1 in all;
-  norm may also be "spectral".
+  norm may also be "spectral"; `sum_pool` adds up the last map, as SNGAN does,
+  in place of the mean.
   """
 
   widths: tuple[int, ...] = (128, 128, 128, 128)
   norm: str = "none"
+  sum_pool: bool = False
   kernel_init: str = "uniform"
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    n = doublings(x.shape[1:], SIZES)
-    if len(self.widths) != n + 1:
-      raise InputError(
-        f"critic.widths={self.widths}: images of side {x.shape[1]} need "
-        f"{n + 1} widths"
-      )
+    n = _check_widths("critic", self.widths, x.shape[1:])
     for i, features in enumerate(self.widths):
       x = Block(
         features,
@@ -160,6 +161,7 @@ class Critic(nn.Module):
         self.dtype,
         first=i == 0,
       )(x, train)
-    x = nn.relu(x).mean((1, 2))
-    layer = Dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
+    x = nn.relu(x)
+    x = x.sum((1, 2)) if self.sum_pool else x.mean((1, 2))
+    layer = dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
     return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)
