@@ -212,7 +212,9 @@ def test_devices_do_not_change_the_result(optimizer):
     (1, "shard_map"),
     (8, "shard_map"),
   ):
-    assert difference(one, run(devices=devices, kind=kind)) < 2e-6
+    error = difference(one, run(devices=devices, kind=kind))
+    print(f"{optimizer}, {kind}, {devices} devices: {error:.1e}")
+    assert error < 2e-6
 
 
 def test_devices_do_not_change_convolutional_networks():
@@ -269,7 +271,6 @@ def test_players_do_not_leak_into_each_other():
       "n_critic": 1,
       "loss": "non_saturating",
       "penalty.name": "",
-      "penalty.weight": 0.0,
       "penalty.weight": 0.0,
       "critic.norm": "batch",
     }
