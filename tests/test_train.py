@@ -42,6 +42,9 @@ def test_two_rounds_of_every_config(name, tmp_path, capsys):
   state = train(config, tmp_path)
   assert state.step == 2
   assert not state.halted
+  if bound := config.optimizers.critic.get("clip_weights"):
+    weights = jax.tree.leaves(state.params["critic"])
+    assert max(np.abs(w).max() for w in weights) <= bound + 1e-8
   written = {path.name for path in tmp_path.iterdir()}
   assert written > {
     "config.json", "metrics.jsonl", "samples", "samples.gif", "curves.png",
