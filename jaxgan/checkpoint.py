@@ -15,7 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError
+from jaxgan.config import InputError, first_line
 from jaxgan.train_step import TrainState
 
 KEEP = 3  # latest checkpoints
@@ -91,7 +91,7 @@ def restore(
     try:
       state = _restore_step(manager, step, template)
     except Exception as e:  # the storage library raises many kinds
-      damaged[step] = str(e).strip().splitlines()[0] if str(e) else repr(e)
+      damaged[step] = first_line(e)
       continue
     for bad, reason in damaged.items():
       _set_aside(manager, bad)

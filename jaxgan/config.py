@@ -20,6 +20,11 @@ class InputError(ValueError):
   """What the user gave cannot work; the message is one line and says why."""
 
 
+def first_line(error: Exception) -> str:
+  """The first line of an error's message, for use in an `InputError`."""
+  return str(error).strip().splitlines()[0] if str(error) else repr(error)
+
+
 def base_config(preset: str) -> ConfigDict:
   """Returns the shared keys, with `data` set for one of the presets.
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from jaxgan import checkpoint, data, parallel, pictures
 from jaxgan import config as config_lib
-from jaxgan.config import InputError
+from jaxgan.config import InputError, first_line
 from jaxgan.data.batches import batches, make_prepare, shuffled, to_float
 from jaxgan.logging import open_logs, replace
 from jaxgan.train_step import (
@@ -81,7 +81,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   except InputError:
     raise
   except (TypeError, ValueError, ZeroDivisionError) as e:
-    raise InputError(f"the networks cannot be built: {e}") from e
+    raise InputError(f"the networks cannot be built: {first_line(e)}") from e
   if any(0 in leaf.shape for leaf in jax.tree.leaves(template)):
     raise InputError("a network has a layer without units: give it some")
 

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from jaxgan.config import InputError
+from jaxgan.config import InputError, first_line
 from jaxgan.data.arrays import ArraySource
 
 MEMORY_LIMIT = 1 << 30  # bytes of decoded images that are held in memory
@@ -157,13 +157,15 @@ def tfds(config: ConfigDict) -> ArraySource | ImageSource:
     )
     length = len(records)
   except Exception as e:  # an unknown split, or files that are missing
-    raise InputError(f"{name}, split {config.split!r}: {_line(e)}") from e
+    raise InputError(f"{name}, split {config.split!r}: {first_line(e)}") from e
 
   def read(indices: Sequence[int]) -> list[tuple[str, Any, bytes]]:
     try:
       found = records.__getitems__(indices)
     except Exception as e:  # whatever a damaged file may raise
-      raise InputError(f"{name} below {root} is damaged: {_line(e)}") from e
+      raise InputError(
+        f"{name} below {root} is damaged: {first_line(e)}"
+      ) from e
     return [
       (f"{name}[{i}]", record.get("label"), record["image"])
       for i, record in zip(indices, found, strict=True)
@@ -191,7 +193,7 @@ def _builder(name: str, root: pathlib.Path) -> Any:
     try:
       return tensorflow_datasets.builder_from_directory(newest)
     except Exception as e:  # whatever a damaged description may raise
-      raise InputError(f"{newest} is damaged: {_line(e)}") from e
+      raise InputError(f"{newest} is damaged: {first_line(e)}") from e
   catalogue = tensorflow_datasets.list_builders(
     with_community_datasets=False  # those would be asked for over the network
   )
@@ -213,7 +215,7 @@ def _builder(name: str, root: pathlib.Path) -> Any:
     )
     builder.download_and_prepare()
   except Exception as e:  # whatever a download may raise
-    raise InputError(f"{name} could not be prepared: {_line(e)}") from e
+    raise InputError(f"{name} could not be prepared: {first_line(e)}") from e
   return builder
 
 
@@ -247,7 +249,3 @@ def _bytes(path: pathlib.Path) -> bytes:
     return path.read_bytes()
   except OSError as e:
     raise InputError(f"{path} cannot be read: {e.strerror}") from e
-
-
-def _line(error: Exception) -> str:
-  return str(error).strip().splitlines()[0] if str(error) else repr(error)
