@@ -8,6 +8,7 @@ which order the players move. `make_train_step` turns it into a pure function
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax
@@ -63,6 +64,11 @@ LossFn = Callable[
   tuple[jax.Array, tuple[ModelState, Metrics]],
 ]
 
+# before(state, batches, rngs) -> batches: called once at the start of a turn,
+# with all its minibatches `[n, B, ...]` and the keys `[n]` that the losses
+# will get; entries that it adds are passed on to the losses.
+TurnFn = Callable[[TrainState, Batch, jax.Array], Batch]
+
 
 class Algorithm(NamedTuple):
   """A differentiable game.
@@ -75,6 +81,7 @@ class Algorithm(NamedTuple):
     sample: `(params, model_state, batch, rng) -> {name: images}`, images
       `[B, H, W, C]` in [-1, 1], one for each example of the batch.
     ema: the players whose parameters are averaged.
+    before: by player, what the updates of its turn can share; optional.
   """
 
   init: Callable[[jax.Array, Batch], tuple[dict[str, Params], dict[str, Any]]]
@@ -83,6 +90,7 @@ class Algorithm(NamedTuple):
   schedule: tuple[tuple[str, int], ...]
   sample: Callable[..., dict[str, jax.Array]]
   ema: tuple[str, ...] = ("generator",)
+  before: Mapping[str, TurnFn] = MappingProxyType({})
 
 
 def minibatches(algorithm: Algorithm) -> int:
@@ -185,21 +193,23 @@ def make_train_step(
     round_rng = jax.random.fold_in(rng, state.step)
     metrics, played = {}, 0
     for player, updates in algorithm.schedule:
+      turn_rngs = jax.vmap(jax.random.fold_in, (None, 0))(
+        round_rng, played + jnp.arange(updates)
+      )
+      batch_rngs, rngs = jax.vmap(jax.random.split, out_axes=1)(turn_rngs)
+      turn = jax.vmap(prepare)(
+        jax.tree.map(lambda x, n=updates: x[:n], batches), batch_rngs
+      )
+      if player in algorithm.before:
+        turn = algorithm.before[player](state, turn, rngs)
 
-      def body(state, inputs, player=player, played=played):
-        index, batch = inputs
-        batch_rng, rng = jax.random.split(
-          jax.random.fold_in(round_rng, played + index)
-        )
-        return update(state, player, prepare(batch, batch_rng), rng)
+      def body(state, inputs, player=player):
+        return update(state, player, *inputs)
 
       state, history = lax.scan(
         body,
         state,
-        (
-          jnp.arange(updates),
-          jax.tree.map(lambda x, n=updates: x[:n], batches),
-        ),
+        (turn, rngs),
         # XLA:CPU runs a convolution in a loop 50 times slower than outside.
         unroll=0 if jax.default_backend() == "cpu" else 1,
       )

@@ -68,19 +68,29 @@ def create(config: ConfigDict) -> Algorithm:
       model_state[player] = variables
     return params, model_state
 
+  def add_fakes(state: TrainState, batches: Batch, rngs: jax.Array) -> Batch:
+    # All fakes of the critic's turn in one pass; each minibatch keeps its own
+    # batch statistics.
+    def one(rng: jax.Array) -> jax.Array:
+      keys = example_keys(jax.random.split(rng)[0], batches["image"].shape[1])
+      params = state.params["generator"]
+      return generate(params, state.model_state["generator"], keys)[0]
+
+    return {**batches, "fake": jax.vmap(one)(rngs)}
+
   def critic_loss(
     params: Mapping[str, Params], state: TrainState, batch: Batch, rng
   ):
-    latent_rng, penalty_rng = jax.random.split(rng)
-    real = batch["image"]
-    keys = example_keys(latent_rng, real.shape[0])
-    fake, _ = generate(
-      params["generator"], state.model_state["generator"], keys
-    )
-    # One batch after the other: a batch norm must not mix real with fake.
+    real, fake = batch["image"], batch["fake"]
     model_state = state.model_state["critic"]
-    real_logits, model_state = criticize(params["critic"], model_state, real)
-    fake_logits, model_state = criticize(params["critic"], model_state, fake)
+    if config.critic.norm == "batch":
+      # One batch after the other: its statistics must not mix them.
+      real_logits, model_state = criticize(params["critic"], model_state, real)
+      fake_logits, model_state = criticize(params["critic"], model_state, fake)
+    else:
+      both = jnp.concatenate([real, fake])
+      logits, model_state = criticize(params["critic"], model_state, both)
+      real_logits, fake_logits = jnp.split(logits, 2)
     total = loss.critic(real_logits, fake_logits)
     metrics = {"real": real_logits.mean(), "fake": fake_logits.mean()}
     if penalty:
@@ -88,7 +98,7 @@ def create(config: ConfigDict) -> Algorithm:
         lambda x: criticize(params["critic"], model_state, x)[0],
         real,
         fake,
-        penalty_rng,
+        jax.random.split(rng)[1],
       )
       total += config.penalty.weight * metrics["penalty"]
     return total, (model_state, metrics)
@@ -121,6 +131,7 @@ def create(config: ConfigDict) -> Algorithm:
   return Algorithm(
     init=init,
     losses={"critic": critic_loss, "generator": generator_loss},
+    before={"critic": add_fakes},
     optimizers={
       player: optimizers.create(
         config.optimizers[player], config.steps * updates

@@ -1,0 +1,73 @@
+"""Times the convolution trio in XLA's form and in ours.
+
+`python benchmarks/convolutions.py`: for layers of the networks at batch 64,
+milliseconds of `conv`, `conv_kernel_grad` and `conv_transpose`, each as XLA
+runs the canonical convolution and as `models/layers.py` runs it, taking turns.
+A form of our own has to win here.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import jax
+
+from jaxgan import runtime
+from jaxgan.models import layers
+
+# kernel, stride, side of the smaller map, channels, features
+SHAPES = [
+  (4, 2, 16, 1, 64),
+  (4, 2, 32, 3, 64),
+  (4, 2, 16, 64, 128),
+  (4, 2, 8, 128, 256),
+  (4, 2, 4, 256, 512),
+  (5, 2, 8, 64, 128),
+  (5, 2, 4, 128, 256),
+  (3, 1, 32, 128, 128),
+  (3, 1, 8, 128, 128),
+  (1, 1, 16, 128, 128),
+]
+BATCH, TURNS = 64, 9
+
+
+def _call(member: Callable, static: tuple, *args: jax.Array) -> jax.Array:
+  return member(*args, *static)
+
+
+def _compiled(f: Callable, cpu: bool, *args: jax.Array) -> Callable:
+  layers._on_cpu = lambda: cpu
+  return jax.jit(f).lower(*args).compile()
+
+
+def main() -> None:
+  """Prints a row for each layer."""
+  runtime.set_up()
+  print("| k, stride, side, C, F | conv | kernel gradient | transpose |")
+  print("|---|---|---|---|")
+  for k, s, side, c, f in SHAPES:
+    strides, padding, large = (s, s), layers._same(k, s), (side * s, side * s)
+    key = jax.random.key(0)
+    x = jax.random.normal(key, (BATCH, *large, c))
+    w = jax.random.normal(key, (k, k, c, f))
+    y = jax.random.normal(key, (BATCH, side, side, f))
+    cells = []
+    for member, args, size in (
+      (layers.conv, (x, w), ()),
+      (layers.conv_kernel_grad, (x, y), ((k, k),)),
+      (layers.conv_transpose, (y, w), (large,)),
+    ):
+      call = partial(_call, member, (strides, padding, *size))
+      forms = [_compiled(call, cpu, *args) for cpu in (False, True)]
+      best = [float("inf")] * 2
+      for _ in range(TURNS):
+        for i, form in enumerate(forms):
+          start = time.perf_counter()
+          jax.block_until_ready(form(*args))
+          best[i] = min(best[i], 1e3 * (time.perf_counter() - start))
+      cells.append(f"{best[0]:.1f} / {best[1]:.1f}")
+    print(f"| {k}, {s}, {side}, {c}, {f} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+  main()

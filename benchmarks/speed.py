@@ -1,0 +1,162 @@
+"""jaxgan beside PyTorch: one table, `python benchmarks/speed.py`.
+
+Each side runs in its own process with its own defaults; the processes take
+turns, so that both meet the same hours of a shared machine, and rest in
+between. Every figure is the median of the turns; the ratio is the median of
+the ratios of neighbouring turns.
+"""
+
+import argparse
+import json
+import multiprocessing
+import pathlib
+import statistics
+from collections.abc import Callable
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from typing import Any
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# name: (config, preset, overrides)
+_STACK = {"generator.kernel_size": 4, "critic.kernel_size": 4, "batch_size": 64}
+ROUNDS = {
+  "dcgan32": ("dcgan", "cifar10", {}),
+  "dcgan64": ("dcgan", "celeba", {}),
+  "wgan_gp32": ("wgan_gp", "mnist", {"batch_size": 64}),
+  "wgan_gp32_4x4": ("wgan_gp", "mnist", _STACK),
+  "wgan_gp64_4x4": (
+    "wgan_gp",
+    "mnist",
+    {**_STACK, "data.image_size": 64, "data.channels": 3},
+  ),
+  "wgan_gp_resnet32": ("wgan_gp", "cifar10", {}),
+}
+
+
+def load(name: str, overrides: dict[str, Any]) -> Any:
+  """Returns the config of a round."""
+  file, preset, own = ROUNDS[name]
+  spec = spec_from_file_location(file, ROOT / "configs" / f"{file}.py")
+  module = module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = module.get_config(preset)
+  config.update_from_flattened_dict({**own, **overrides})
+  return config
+
+
+def _serve(connection, side: str, name: str, overrides: dict) -> None:
+  """One side's process: answers a number of seconds with its figures."""
+  config = load(name, overrides)
+  if side == "jaxgan":
+    from jaxgan import benchmark, runtime
+
+    runtime.set_up()
+
+    played = benchmark.prepare(config)
+    facts = {
+      "gflops": played.flops / 1e9,
+      "parameters": played.parameters,
+      "compile_seconds": played.compile_seconds,
+    }
+  else:
+    import peer
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    played = peer.prepare(config, side == "compiled", device)
+    facts = {"parameters": played.parameters}
+  from jaxgan.benchmark import rounds_for, time_of
+
+  rounds = None
+  connection.send(facts)
+  while seconds := connection.recv():
+    rounds = rounds or rounds_for(played.play, seconds)
+    answer = {"seconds": time_of(played.play, rounds)}
+    if side == "jaxgan":
+      answer["peak"] = benchmark.peak(config.dtype) / 1e9
+    connection.send(answer)
+
+
+def compare(
+  name: str, sides: list[str], repeats: int, seconds: float, overrides: dict
+) -> dict[str, Any]:
+  """Returns the figures of one round."""
+  context = multiprocessing.get_context("spawn")
+  pipes, facts = {}, {}
+  for side in sides:
+    pipes[side], theirs = context.Pipe()
+    context.Process(
+      target=_serve, args=(theirs, side, name, overrides), daemon=True
+    ).start()
+    theirs.close()
+    facts[side] = pipes[side].recv()
+  if len({fact["parameters"] for fact in facts.values()}) > 1:
+    raise AssertionError(f"{name}: the sides differ in size: {facts}")
+  turns: dict[str, list[dict]] = {side: [] for side in sides}
+  for turn in range(repeats + 1):
+    for side in sides:
+      pipes[side].send(seconds)
+      answer = pipes[side].recv()
+      if turn:  # the first warms up
+        turns[side].append(answer)
+  for pipe in pipes.values():
+    pipe.send(0)
+
+  def median(of: Callable[[int], float]) -> float:
+    return statistics.median(of(i) for i in range(repeats))
+
+  figures = {"round": name, **facts["jaxgan"]}
+  for side in sides:
+    figures[f"{side}_ms"] = 1e3 * median(lambda i: turns[side][i]["seconds"])
+    if side != "jaxgan":
+      figures[f"{side}_ratio"] = median(
+        lambda i: turns[side][i]["seconds"] / turns["jaxgan"][i]["seconds"]
+      )
+  figures["peak"] = median(lambda i: turns["jaxgan"][i]["peak"])
+  figures["share"] = median(
+    lambda i: (
+      figures["gflops"]
+      / turns["jaxgan"][i]["seconds"]
+      / turns["jaxgan"][i]["peak"]
+    )
+  )
+  return figures
+
+
+def main() -> None:
+  """Prints a row for each round."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--rounds", nargs="+", choices=ROUNDS, default=ROUNDS)
+  parser.add_argument("--dtype", default="float32")
+  parser.add_argument("--repeats", type=int, default=5)
+  parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
+  parser.add_argument("--no-compile", action="store_true")
+  parser.add_argument("--json", help="file to write the figures to")
+  args = parser.parse_args()
+  if not find_spec("torch"):
+    parser.exit(1, "error: pip install -e '.[benchmark]' brings the peer\n")
+  sides = ["jaxgan", "eager"] + ["compiled"] * (not args.no_compile)
+  print(
+    "| round | jaxgan ms | PyTorch eager ms | compiled ms | eager / jaxgan "
+    "| compiled / jaxgan | GFLOP/s | share of matmul |\n" + "|---" * 8 + "|"
+  )
+  rows = []
+  for name in args.rounds:
+    row = compare(
+      name, sides, args.repeats, args.seconds, {"dtype": args.dtype}
+    )
+    rows.append(row)
+    print(
+      f"| {name} | {row['jaxgan_ms']:.1f} | {row['eager_ms']:.1f} | "
+      f"{row.get('compiled_ms', float('nan')):.1f} | "
+      f"**{row['eager_ratio']:.2f}** | "
+      f"{row.get('compiled_ratio', float('nan')):.2f} | "
+      f"{1e3 * row['gflops'] / row['jaxgan_ms']:.0f} | {row['share']:.0%} |",
+      flush=True,
+    )
+  if args.json:
+    pathlib.Path(args.json).write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+  main()

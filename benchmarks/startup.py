@@ -1,0 +1,99 @@
+"""Seconds from the command to the first round, and the loop's own cost.
+
+`python benchmarks/startup.py [--config=...]`: starts the training command in
+empty folders, with an empty compilation cache and with a full one, and waits
+for the first line of metrics. Then lets it train, and compares the rounds per
+second of the loop with those of the bare step (`jaxgan.benchmark`), in turns.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+TURNS = 3
+
+
+def _run(module: str, *arguments: str, **environment: str) -> subprocess.Popen:
+  return subprocess.Popen(
+    [sys.executable, "-m", f"jaxgan.{module}", *arguments],
+    env={**os.environ, **environment},
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
+
+
+def first_round(config: str, folder: pathlib.Path, cache: str) -> float:
+  """Seconds until the first round's metrics are written."""
+  start = time.perf_counter()
+  process = _run(
+    "main",
+    f"--config={config}",
+    "--config.steps=1",
+    "--config.log_every=1",
+    f"--workdir={folder}",
+    XDG_CACHE_HOME=cache,
+  )
+  metrics = folder / "metrics.jsonl"
+  while not metrics.exists() or not metrics.stat().st_size:
+    if process.poll():
+      raise RuntimeError("the training command failed")
+    time.sleep(0.02)
+  seconds = time.perf_counter() - start
+  process.wait()
+  return seconds
+
+
+def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
+  """Rounds per second of the loop: median of its windows but the first."""
+  _run(
+    "main",
+    f"--config={config}",
+    f"--config.steps={rounds}",
+    f"--config.log_every={rounds // 5}",
+    "--config.sample_every=0",
+    "--config.checkpoint_every=0",
+    f"--workdir={folder}",
+  ).wait()
+  lines = (folder / "metrics.jsonl").read_text().splitlines()
+  return statistics.median(
+    json.loads(line)["rounds_per_second"] for line in lines[1:]
+  )
+
+
+def step_rate(config: str, file: pathlib.Path) -> float:
+  """Rounds per second of the bare step."""
+  _run("benchmark", f"--config={config}", f"--json={file}").wait()
+  return json.loads(file.read_text())["rounds_per_second"]
+
+
+def main() -> None:
+  """Prints the figures."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--config", default="configs/wgan_gp.py")
+  parser.add_argument("--rounds", type=int, default=200)
+  args = parser.parse_args()
+  with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    for label, cache in (("cold", "cache{}"), ("warm", "cache0")):
+      seconds = statistics.median(
+        first_round(args.config, folder / f"{label}{i}", str(folder / cache.format(i)))
+        for i in range(TURNS)
+      )
+      print(f"command to first round, {label} cache: {seconds:.1f} s")
+    ratios = []
+    for i in range(TURNS):
+      before = step_rate(args.config, folder / "a.json")
+      rate = loop_rate(args.config, folder / f"loop{i}", args.rounds)
+      after = step_rate(args.config, folder / "a.json")
+      ratios.append(rate / statistics.mean((before, after)))
+    print(f"loop over bare step: {statistics.median(ratios):.2f} {ratios}")
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,65 @@
+"""What the commands that take a config share: flags, and errors in one line."""
+
+import re
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from jaxgan import runtime
+from jaxgan.config import InputError
+
+CONFIG = config_flags.DEFINE_config_file(
+  "config",
+  None,
+  "File of the run's config, and after a colon its preset.",
+  lock_config=True,
+)
+
+
+def run(main: Callable[[], None]) -> None:
+  """Parses the flags and calls `main`.
+
+  What is the user's to mend ends the process with one line and status 1.
+  """
+
+  def guarded(argv: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+      sys.exit(f"error: unknown argument {argv[1]!r}")
+    runtime.set_up()
+    try:
+      main()
+    except (InputError, ArithmeticError, OSError) as e:
+      sys.exit(f"error: {e}")
+    except KeyboardInterrupt:
+      sys.exit(
+        "error: interrupted; the same command resumes at the last checkpoint, "
+        "if there is one"
+      )
+
+  app.run(guarded, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  try:
+    rest = flags.FLAGS(argv)
+    if not CONFIG.value:
+      raise flags.Error("give a config, such as --config=configs/wgan_gp.py")
+    _ = CONFIG.value.algorithm  # raises where the file could not be read
+    return rest
+  except Exception as e:  # a config file is code, and may fail in any way
+    text = str(e).strip()
+    if isinstance(e, AttributeError) and text[:1] in ("'", '"'):
+      # What a locked config says of a key that it does not have.
+      key = re.search(r"\w+", text)[0]
+      near = re.search(r'mean "(.*?)"', text)
+      sys.exit(
+        f"error: the config has no key {key!r}"
+        + (f"; did you mean {near[1]!r}?" if near else "")
+      )
+    # An error in a config file comes with its traceback; the last line says
+    # what is wrong.
+    line = text.splitlines()[-1].strip() if text else repr(e)
+    sys.exit(f"error: {line.removeprefix('jaxgan.config.InputError: ')}")
