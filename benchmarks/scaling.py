@@ -29,8 +29,9 @@ def main() -> None:
     )
     flops = played.flops / batch / 1e9
     each = 1e3 * seconds / batch
+    rate = 1e3 * flops / each
     print(
-      f"| {side} | {batch} | {each:.2f} | {flops:.3f} | {1e3 * flops / each:.0f} |",
+      f"| {side} | {batch} | {each:.2f} | {flops:.3f} | {rate:.0f} |",
       flush=True,
     )
 

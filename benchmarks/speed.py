@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import pathlib
 import statistics
-from collections.abc import Callable
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from typing import Any
 
@@ -102,24 +101,24 @@ def compare(
   for pipe in pipes.values():
     pipe.send(0)
 
-  def median(of: Callable[[int], float]) -> float:
-    return statistics.median(of(i) for i in range(repeats))
-
-  figures = {"round": name, **facts["jaxgan"]}
+  median = statistics.median
+  own = [turn["seconds"] for turn in turns["jaxgan"]]
+  peaks = [turn["peak"] for turn in turns["jaxgan"]]
+  gflops = facts["jaxgan"]["gflops"]
+  figures = {
+    "round": name,
+    **facts["jaxgan"],
+    "peak": median(peaks),
+    "share": median(
+      gflops / seconds / peak for seconds, peak in zip(own, peaks, strict=True)
+    ),
+  }
   for side in sides:
-    figures[f"{side}_ms"] = 1e3 * median(lambda i: turns[side][i]["seconds"])
-    if side != "jaxgan":
-      figures[f"{side}_ratio"] = median(
-        lambda i: turns[side][i]["seconds"] / turns["jaxgan"][i]["seconds"]
-      )
-  figures["peak"] = median(lambda i: turns["jaxgan"][i]["peak"])
-  figures["share"] = median(
-    lambda i: (
-      figures["gflops"]
-      / turns["jaxgan"][i]["seconds"]
-      / turns["jaxgan"][i]["peak"]
+    theirs = [turn["seconds"] for turn in turns[side]]
+    figures[f"{side}_ms"] = 1e3 * median(theirs)
+    figures[f"{side}_ratio"] = median(
+      other / seconds for other, seconds in zip(theirs, own, strict=True)
     )
-  )
   return figures
 
 

@@ -82,7 +82,9 @@ def main() -> None:
     folder = pathlib.Path(name)
     for label, cache in (("cold", "cache{}"), ("warm", "cache0")):
       seconds = statistics.median(
-        first_round(args.config, folder / f"{label}{i}", str(folder / cache.format(i)))
+        first_round(
+          args.config, folder / f"{label}{i}", str(folder / cache.format(i))
+        )
         for i in range(TURNS)
       )
       print(f"command to first round, {label} cache: {seconds:.1f} s")

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 from jaxgan import command, data, parallel
 from jaxgan.config import check
 from jaxgan.data.arrays import ArraySource
-from jaxgan.data.batches import batches, make_prepare
+from jaxgan.data.batches import feed, make_prepare
 from jaxgan.parallel import AXIS
 from jaxgan.train import create_algorithm
 from jaxgan.train_step import create_train_state, make_train_step, minibatches
@@ -64,11 +64,8 @@ def prepare(config: ConfigDict) -> Round:
   algorithm = create_algorithm(config)
   mapping = parallel.create(config.parallel)
   updates = minibatches(algorithm)
-  example = {
-    "image": jax.ShapeDtypeStruct(
-      (1, *data.example_shape(config.data)), "float32"
-    )
-  }
+  shape = data.example_shape(config.data)
+  example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
   state = jax.jit(lambda rng: create_train_state(algorithm, rng, example))(
     jax.random.key(config.seed)
   )
@@ -76,18 +73,22 @@ def prepare(config: ConfigDict) -> Round:
     algorithm, jax.random.key(1), config.ema_decay, make_prepare(config.data)
   )
   rng = np.random.default_rng(0)
-  shape = config.batch_size * updates, *data.example_shape(config.data)
+  shape = 2 * config.batch_size, *shape
   if len(shape) == 4:
     images = rng.integers(256, size=shape, dtype=np.uint8)
   else:
     images = rng.normal(size=shape).astype(np.float32)
   source = ArraySource({"image": images})
-  batch = next(batches(source, 0, config.batch_size, updates, 0, 1))
-  flops = count_flops(step, state, batch)
+  share = config.batch_size // jax.device_count()
+  batch = {
+    "image": jnp.asarray(np.resize(images, (updates, share, *shape[1:])))
+  }
+  flops = count_flops(step, state, batch) * jax.device_count()
   parameters = sum(x.size for x in jax.tree.leaves(state.params))
-  state, batch = mapping.replicate(state), mapping.shard_batch(batch)
+  mapped, inputs = feed(source, config, updates, 0, step, mapping)
+  state, batch = mapping.replicate(state), next(inputs)
   start = time.perf_counter()
-  compiled = mapping.map_step(step).lower(state, batch).compile()
+  compiled = mapped.lower(state, batch).compile()
   seconds = time.perf_counter() - start
   usage = compiled.memory_analysis()
 

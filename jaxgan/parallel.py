@@ -25,7 +25,8 @@ class Parallel(NamedTuple):
   """The functions in which the ways of using many devices differ.
 
   map_step: `step(state, batches) -> (state, metrics)`, written per device,
-    becomes one call on all devices; the state is donated.
+    becomes one call on all devices; the state is donated. With `shared=True`
+    the second argument is replicated, as the state is, and not sharded.
   replicate: a host or single-device pytree becomes the state on all devices.
   unreplicate: the copy of a replicated pytree on one device.
   shard_batch: this process's `[n, B, ...]` arrays become the mapped step's
@@ -74,7 +75,7 @@ def _pmap(devices: Sequence[jax.Device] | None) -> Parallel:
     return jax.device_put(np.stack([jax.device_get(x)] * len(local)), rows)
 
   return Parallel(
-    map_step=lambda step: jax.pmap(
+    map_step=lambda step, shared=False: jax.pmap(
       step, axis_name=AXIS, devices=devices, donate_argnums=0
     ),
     replicate=lambda tree: jax.tree.map(replicate, tree),
@@ -90,13 +91,15 @@ def _shard_map(devices: Sequence[jax.Device] | None) -> Parallel:
   everywhere = NamedSharding(mesh, P())
   rows = NamedSharding(mesh, P(None, AXIS))
 
-  def map_step(step: Callable[..., Any]) -> Callable[..., Any]:
+  def map_step(
+    step: Callable[..., Any], shared: bool = False
+  ) -> Callable[..., Any]:
     # Without check_vma, gradients of a device's own loss stay its own until
     # the step averages them, as they do under pmap.
     mapped = jax.shard_map(
       step,
       mesh=mesh,
-      in_specs=(P(), P(None, AXIS)),
+      in_specs=(P(), P() if shared else P(None, AXIS)),
       out_specs=(P(), P()),
       check_vma=False,
     )

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from jaxgan import checkpoint, data, parallel, pictures
 from jaxgan import config as config_lib
 from jaxgan.config import InputError, first_line
-from jaxgan.data.batches import batches, make_prepare, shuffled, to_float
+from jaxgan.data.batches import feed, make_prepare, shuffled, to_float
 from jaxgan.logging import open_logs, replace
 from jaxgan.train_step import (
   GUARDED,
@@ -104,14 +104,15 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
         f"--config.steps a value above {start}"
       )
       return state
-    rounds = batches(
+    train_step, inputs = feed(
       source,
-      config.seed,
-      config.batch_size,
+      config,
       updates,
       start,
-      config.steps,
-      (jax.process_index(), jax.process_count()),
+      make_train_step(
+        algorithm, step_rng, config.ema_decay, make_prepare(config.data)
+      ),
+      mapping,
     )
     replace(
       workdir / "config.json",
@@ -127,11 +128,6 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     else:
       print(f"resuming {workdir} at round {start}")
 
-    train_step = mapping.map_step(
-      make_train_step(
-        algorithm, step_rng, config.ema_decay, make_prepare(config.data)
-      )
-    )
     sample = jax.jit(algorithm.sample)
     shown = source[
       shuffled(
@@ -153,8 +149,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
         mininterval=0.5 if sys.stderr.isatty() else 20,
       ) as bar,
     ):
-      for step, batch in enumerate(rounds, start + 1):
-        state, metrics = train_step(state, mapping.shard_batch(batch))
+      for step, batch in enumerate(inputs, start + 1):
+        state, metrics = train_step(state, batch)
         window.append(metrics)
         if len(window) > 2:
           # The device works on the two rounds after this one; without the

@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.models import layers
+from jaxgan.models import layers, resnet
 
 CASES = [
   # size, kernel, stride, padding
@@ -17,6 +17,7 @@ CASES = [
   ((8, 6), (5, 5), (2, 2), ((1, 2), (1, 2))),  # maps smaller than the kernel
   ((7, 5), (3, 2), (1, 2), ((1, 1), (0, 1))),
   ((6, 6), (1, 1), (1, 1), ((0, 0), (0, 0))),
+  ((16, 20), (4, 2), (2, 2), ((1, 1), (0, 0))),  # by phases
 ]
 
 
@@ -105,6 +106,23 @@ def test_first_and_second_derivatives(case):
       strict=True,
     ):
       np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize("resample", ["up", "down"])
+def test_resampling_within_a_convolution(resample, kernel_size):
+  x = jax.random.normal(jax.random.key(0), (2, 8, 6, 3))
+  fused = layers.Conv(5, kernel_size, resample=resample)
+  plain = layers.Conv(5, kernel_size)
+  variables = fused.init(jax.random.key(1), x)
+  variables["params"]["bias"] = jnp.arange(5.0)
+  if resample == "up":
+    expected = plain.apply(variables, resnet.upsample(x))
+  else:
+    expected = resnet.downsample(plain.apply(variables, x))
+  np.testing.assert_allclose(
+    fused.apply(variables, x), expected, rtol=1e-5, atol=1e-5
+  )
 
 
 @pytest.mark.parametrize("kernel_size", [4, 5])

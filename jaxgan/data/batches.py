@@ -1,7 +1,9 @@
 """Batches as a pure function of (seed, round), and augmentation."""
 
+import hashlib
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from itertools import repeat
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,28 +12,131 @@ from ml_collections import ConfigDict
 
 from jaxgan.config import InputError
 from jaxgan.data import Source
-from jaxgan.parallel import example_keys
-from jaxgan.train_step import Batch
+from jaxgan.parallel import AXIS, Parallel, example_keys
+from jaxgan.train_step import Batch, TrainState
+
+# Sets up to this size are held on every device.
+RESIDENT_BYTES = 1 << 30
 
 
-@lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
-  return np.random.default_rng([seed, epoch]).permutation(length)
-
-
-def shuffled(seed: int, positions: np.ndarray, length: int) -> np.ndarray:
+def shuffled(
+  seed: int, positions: np.ndarray | jax.Array, length: int, xp: Any = np
+) -> np.ndarray | jax.Array:
   """Indices of the examples at `positions` of an endless shuffled sequence.
 
   The sequence is one permutation of all examples after the other, epoch e
-  being drawn from (seed, e).
+  being drawn from (seed, e). A permutation is a Feistel network on the bits
+  of an index, repeated where the result is no index (cycle walking), so that
+  it costs the same everywhere and needs no memory.
+
+  Args:
+    seed: any integer.
+    positions: of 0 or more, `[n]`; on a device below 2^32, as uint32.
+    length: examples in an epoch.
+    xp: `numpy`, or `jax.numpy` within a compiled function.
   """
-  epochs, offsets = np.divmod(positions, length)
-  indices = np.empty_like(positions)
-  for epoch in np.unique(epochs):
-    here = epochs == epoch
-    permutation = _permutation(seed, int(epoch), length)
-    indices[here] = permutation[offsets[here]]
-  return indices
+  epochs = (positions // length).astype("uint32")
+  half = np.uint32(max(1, -(-(length - 1).bit_length() // 2)))
+  mask = np.uint32((1 << int(half)) - 1)
+  keys = []
+  for i in range(6):
+    salt = hashlib.sha256(f"{seed} {i}".encode()).digest()
+    keys.append(_mix(epochs ^ np.uint32(int.from_bytes(salt[:4], "big"))))
+
+  def permute(x):
+    left, right = x >> half, x & mask
+    for key in keys:
+      left, right = right, left ^ (_mix(right ^ key) & mask)
+    return left << half | right
+
+  def outside(x):
+    return (x >= np.uint32(length)).any()
+
+  def again(x):
+    return xp.where(x >= np.uint32(length), permute(x), x)
+
+  indices = permute((positions % length).astype("uint32"))
+  if xp is np:
+    while outside(indices):
+      indices = again(indices)
+    return indices.astype("int64")
+  return jax.lax.while_loop(outside, again, indices).astype("int32")
+
+
+def _mix(x: Any) -> Any:
+  """A bijection of uint32 in which every bit depends on every other."""
+  x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+  x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+  return x ^ (x >> np.uint32(16))
+
+
+def feed(
+  source: Source,
+  config: ConfigDict,
+  updates: int,
+  start: int,
+  step: Callable[[TrainState, Batch], Any],
+  mapping: Parallel,
+) -> tuple[Callable[[TrainState, Any], Any], Iterator[Any]]:
+  """Maps the training step over the devices, and returns what to feed it.
+
+  A set that is small enough is put on every device once, and the step picks
+  its minibatches there; of others the host sends each round's.
+
+  Args:
+    source: where the examples come from.
+    config: the run's.
+    updates: minibatches in a round.
+    start: the first round.
+    step: see `make_train_step`.
+    mapping: see `parallel.create`.
+
+  Returns:
+    The mapped step, and an iterator over its second arguments up to the last
+    round.
+
+  Raises:
+    InputError: where the source is smaller than one minibatch.
+  """
+  length, rounds = len(source), config.steps - start
+  if length < config.batch_size:
+    raise InputError(
+      f"the data has {length} examples, too few for one batch: set "
+      f"batch_size to {length} or less"
+    )
+  size = sum(x.nbytes for x in source[np.arange(1)].values()) * length
+  total = config.steps * updates * config.batch_size
+  if not source.in_memory or size > RESIDENT_BYTES or total >= 1 << 32:
+    process = jax.process_index(), jax.process_count()
+    sent = batches(
+      source,
+      config.seed,
+      config.batch_size,
+      updates,
+      start,
+      config.steps,
+      process,
+    )
+    return mapping.map_step(step), map(mapping.shard_batch, sent)
+
+  def pick(state: TrainState, examples: Batch) -> Any:
+    share = config.batch_size // jax.lax.axis_size(AXIS)
+    rows = jax.lax.axis_index(AXIS) * share + jnp.arange(share)
+    first = jnp.uint32(state.step) * updates + jnp.arange(
+      updates, dtype="uint32"
+    )
+    positions = first[:, None] * config.batch_size + rows.astype("uint32")
+    indices = shuffled(config.seed, positions.reshape(-1), length, jnp)
+    return step(
+      state,
+      {
+        key: array[indices].reshape(updates, share, *array.shape[1:])
+        for key, array in examples.items()
+      },
+    )
+
+  examples = mapping.replicate(source[np.arange(length)])
+  return mapping.map_step(pick, shared=True), repeat(examples, rounds)
 
 
 def batches(
@@ -58,17 +163,9 @@ def batches(
   Returns:
     An iterator over dicts of arrays `[updates, B, ...]`, B being this
     process's share.
-
-  Raises:
-    InputError: where the source is smaller than one minibatch.
   """
   index, count = process
   share = batch_size // count
-  if len(source) < batch_size:
-    raise InputError(
-      f"the data has {len(source)} examples, too few for one batch: set "
-      f"batch_size to {len(source)} or less"
-    )
 
   def load(round_: int) -> dict[str, np.ndarray]:
     rows = np.arange(batch_size)[index * share : (index + 1) * share]

@@ -1,0 +1,53 @@
+"""What `runtime.set_up` does, in processes of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+from jaxgan import runtime
+runtime.set_up()
+import jax
+f = jax.jit(lambda x: jax.lax.sort(x @ x @ x) + x, compiler_options=None)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+y = f(jax.numpy.ones((50, 50)))
+assert float(y[0, 0]) == 2501
+print(jax.config.jax_compilation_cache_dir)
+"""
+
+
+def run(**environment):
+  inherited = {
+    key: value
+    for key, value in os.environ.items()
+    if not key.startswith(("JAX_COMPILATION", "XLA_FLAGS", "XDG_"))
+  }
+  done = subprocess.run(
+    [sys.executable, "-c", SCRIPT],
+    env=inherited | environment,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout.strip()
+
+
+def test_compilations_are_kept_in_the_users_cache(tmp_path):
+  folder = run(XDG_CACHE_HOME=str(tmp_path))
+  assert folder.startswith(str(tmp_path / "jaxgan"))
+  written = {p.name for p in (tmp_path / "jaxgan").rglob("*-cache")}
+  assert written
+  run(XDG_CACHE_HOME=str(tmp_path))
+  assert {p.name for p in (tmp_path / "jaxgan").rglob("*-cache")} == written
+
+
+@pytest.mark.parametrize("given", ["folder", "unusable"])
+def test_other_cache_folders(tmp_path, given):
+  if given == "folder":
+    folder = str(tmp_path / "mine")
+    assert run(JAX_COMPILATION_CACHE_DIR=folder) == folder
+  else:
+    (tmp_path / "file").touch()
+    assert run(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
