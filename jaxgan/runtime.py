@@ -5,6 +5,8 @@ import hashlib
 import os
 import pathlib
 import platform
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 
 import jax
 
@@ -16,18 +18,25 @@ def set_up() -> None:
 
   To be called once, before the first array is made.
   """
-  _choose_kernels()
-  if platform.libc_ver()[0] == "glibc":
-    _keep_memory()
+  if os.environ.get("JAX_PLATFORMS") == "cpu" or not _accelerated():
+    _choose_kernels()
+    if platform.libc_ver()[0] == "glibc":
+      _keep_memory()
   _keep_compilations()
 
 
-def _choose_kernels() -> None:
-  """Has XLA:CPU run convolutions by Eigen, and sums by YNNPACK.
+def _accelerated() -> bool:
+  """Whether JAX may find a GPU or TPU; asking JAX itself would start it."""
+  return bool(entry_points(group="jax_plugins")) or bool(find_spec("libtpu"))
 
-  By default it is the other way round, and kernel gradients take 2 to 4 times
-  as long, forward convolutions a quarter longer, and the sums over positions
-  in batch norm 10 times.
+
+def _choose_kernels() -> None:
+  """Has XLA:CPU run convolutions by Eigen, sums by YNNPACK, and keep barriers.
+
+  By default convolutions are YNNPACK's, and kernel gradients take 2 to 4
+  times as long, forward ones a quarter longer; the sums over positions of
+  batch norm take 10 times as long in XLA's own loops. Without the pass that
+  removes them, `lax.optimization_barrier` also keeps fusions apart.
   """
   flag = "--xla_cpu_experimental_ynn_fusion_type"
   flags = os.environ.get("XLA_FLAGS", "")

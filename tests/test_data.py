@@ -340,8 +340,8 @@ def test_resident_data_feeds_the_same_minibatches(kind, monkeypatch):
   resident = [seen(devices) for devices in (1, 4)]
   monkeypatch.setattr(batches_lib, "RESIDENT_BYTES", 0)
   sent = [seen(devices) for devices in (1, 4)]
-  for images in (*resident, *sent):
-    np.testing.assert_array_equal(images, sent[0])
+  for rounds in (*resident, *sent):
+    np.testing.assert_array_equal(rounds, sent[0])
   np.testing.assert_array_equal(sent[0], take(source, 4, 9))
 
 

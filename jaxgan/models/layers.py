@@ -365,7 +365,7 @@ def spectral(
 
 
 def _sum_of_shifts(kernel: jax.Array) -> jax.Array:
-  """The kernel convolved with 2x2 ones: `[h, w, ...] -> [h + 1, w + 1, ...]`."""
+  """The kernel convolved with 2x2 ones: `[h, w, ...]`, both sides + 1."""
   rest = [(0, 0)] * (kernel.ndim - 2)
   return sum(
     jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), *rest))
