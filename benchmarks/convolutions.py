@@ -37,7 +37,8 @@ def _call(member: Callable, static: tuple, *args: jax.Array) -> jax.Array:
 
 def _compiled(f: Callable, cpu: bool, *args: jax.Array) -> Callable:
   layers._on_cpu = lambda: cpu
-  return jax.jit(f).lower(*args).compile()
+  # A new function for each form: jit would take the other's from its cache.
+  return jax.jit(lambda *args: f(*args)).lower(*args).compile()
 
 
 def main() -> None:
