@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from jaxgan import parallel
 from jaxgan.algorithms import gan
 from jaxgan.models import layers
+from jaxgan.parallel import AXIS
 from jaxgan.train_step import (
   Algorithm,
   create_train_state,
@@ -312,3 +313,25 @@ def test_generator_batches(monkeypatch):
 def test_unknown_mapping_is_refused():
   with pytest.raises(ValueError, match="shard_map"):
     parallel.create("threads")
+
+
+def test_fakes_of_a_turn_are_those_of_its_updates():
+  # Made in one pass, yet each minibatch has its own batch statistics.
+  algorithm = gan.create(shrink(load_config("dcgan")))
+  state = create_train_state(algorithm, jax.random.key(0), {})
+  batches = {"image": jnp.zeros((1, 3, 8, 16, 16, 1))}
+  rngs = jax.random.split(jax.random.key(1), 3)
+
+  def fakes(updates):
+    add = jax.vmap(
+      lambda batches: algorithm.before["critic"](state, batches, rngs[updates]),
+      axis_name=AXIS,
+    )
+    return add({"image": batches["image"][:, updates]})["fake"][0]
+
+  together = fakes(slice(0, 3))
+  assert together.shape == (3, 8, 16, 16, 1)
+  for i in range(3):
+    alone = fakes(slice(i, i + 1))[0]
+    np.testing.assert_allclose(together[i], alone, atol=1e-5)
+  assert abs(together[0] - together[1]).max() > 1e-3
