@@ -34,10 +34,7 @@ def run(main: Callable[[], None]) -> None:
     except (InputError, ArithmeticError, OSError) as e:
       sys.exit(f"error: {e}")
     except KeyboardInterrupt:
-      sys.exit(
-        "error: interrupted; the same command resumes at the last checkpoint, "
-        "if there is one"
-      )
+      sys.exit("error: interrupted")
 
   app.run(guarded, flags_parser=_parse_flags)
 

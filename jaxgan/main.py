@@ -1,6 +1,7 @@
 """Trains a model: `python -m jaxgan.main --config=configs/wgan_gp.py`."""
 
 import pathlib
+import sys
 
 from absl import flags
 
@@ -21,7 +22,13 @@ def main() -> None:
     file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
     name = pathlib.Path(file).stem
     workdir = pathlib.Path("runs", f"{name}_{preset}" if preset else name)
-  train(command.CONFIG.value, workdir)
+  try:
+    train(command.CONFIG.value, workdir)
+  except KeyboardInterrupt:
+    sys.exit(
+      "error: interrupted; the same command resumes at the last checkpoint, "
+      "if there is one"
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def _choose_kernels() -> None:
   known = (0, 10) <= jax.__version_info__[:2] <= (0, 12)
   if known and flag not in flags:
     flags += f" {flag}=dot,reduce"
-  flags += " --xla_disable_hlo_passes=cse_barrier_expander"
+  flag = "--xla_disable_hlo_passes"
+  if flag not in flags:
+    flags += f" {flag}=cse_barrier_expander"
   os.environ["XLA_FLAGS"] = flags
 
 

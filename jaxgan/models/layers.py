@@ -152,10 +152,10 @@ def conv_kernel_grad(
     # XLA transposes both. Fused with what makes them, that takes three times
     # as long as the two by themselves.
     x, y = lax.optimization_barrier((x, y))
-  if _on_cpu() and size == strides == (1, 1):
-    # Flattened first: of several summed dimensions, XLA would copy.
-    x, y = x.reshape(-1, x.shape[3]), y.reshape(-1, y.shape[3])
-    return lax.dot_general(x, y, (((0,), (0,)), ((), ())))[None, None]
+    if size == strides == (1, 1) and x.shape[:3] == y.shape[:3]:
+      # Flattened first: of several summed dimensions, XLA would copy.
+      x, y = x.reshape(-1, x.shape[3]), y.reshape(-1, y.shape[3])
+      return lax.dot_general(x, y, (((0,), (0,)), ((), ())))[None, None]
   kernel = jax.ShapeDtypeStruct((*size, x.shape[3], y.shape[3]), x.dtype)
   transpose = jax.linear_transpose(
     lambda kernel: _conv(x, kernel, strides, padding), kernel
