@@ -12,13 +12,13 @@ from jax import lax
 from jaxgan.models import layers, resnet
 
 CASES = [
-  # size, kernel, stride, padding
-  ((8, 8), (4, 4), (2, 2), ((1, 1), (1, 1))),
-  ((8, 6), (5, 5), (2, 2), ((1, 2), (1, 2))),  # maps smaller than the kernel
-  ((7, 5), (3, 2), (1, 2), ((1, 1), (0, 1))),
-  ((6, 6), (1, 1), (1, 1), ((0, 0), (0, 0))),
-  ((6, 6), (1, 1), (1, 1), ((1, 0), (0, 1))),  # no matrix product
-  ((16, 20), (4, 2), (2, 2), ((1, 1), (0, 0))),  # by phases
+  # size, channels, kernel, stride, padding
+  ((8, 8), 3, (4, 4), (2, 2), ((1, 1), (1, 1))),
+  ((8, 6), 16, (5, 5), (2, 2), ((1, 2), (1, 2))),  # maps smaller than kernels
+  ((7, 5), 16, (3, 2), (1, 2), ((1, 1), (0, 1))),
+  ((6, 6), 3, (1, 1), (1, 1), ((0, 0), (0, 0))),
+  ((6, 6), 3, (1, 1), (1, 1), ((1, 0), (0, 1))),  # no matrix product
+  ((7, 10), 16, (1, 2), (2, 3), ((0, 0), (1, 0))),  # phases without taps
 ]
 
 
@@ -28,18 +28,18 @@ def reference(x, w, strides, padding):
   )
 
 
-def arrays(size, kernel, dtype=jnp.float32):
+def arrays(size, channels, kernel, dtype=jnp.float32):
   k1, k2, k3 = jax.random.split(jax.random.key(0), 3)
-  x = jax.random.normal(k1, (2, *size, 3), dtype)
-  w = jax.random.normal(k2, (*kernel, 3, 4), dtype)
+  x = jax.random.normal(k1, (2, *size, channels), dtype)
+  w = jax.random.normal(k2, (*kernel, channels, 4), dtype) / channels**0.5
   return x, w, k3
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_values(case, dtype):
-  size, kernel, strides, padding = case
-  x, w, key = arrays(size, kernel, dtype)
+  size, channels, kernel, strides, padding = case
+  x, w, key = arrays(size, channels, kernel, dtype)
   y = layers.conv(x, w, strides, padding)
   expected = reference(x, w, strides, padding)
   assert y.dtype == dtype
@@ -62,8 +62,8 @@ def test_values(case, dtype):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_first_and_second_derivatives(case):
-  size, kernel, strides, padding = case
-  x, w, key = arrays(size, kernel)
+  size, channels, kernel, strides, padding = case
+  x, w, key = arrays(size, channels, kernel)
 
   def losses(conv):
     def loss(x, w):
@@ -91,7 +91,7 @@ def test_first_and_second_derivatives(case):
     return jnp.sin(layers.conv_transpose(y, w, strides, padding, size)).sum()
 
   def transposed_reference(y, w):
-    x = jnp.zeros((2, *size, 3))
+    x = jnp.zeros((2, *size, channels))
     conv = jax.vjp(lambda x: reference(x, w, strides, padding), x)[1]
     return jnp.sin(conv(y)[0]).sum()
 
