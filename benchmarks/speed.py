@@ -21,6 +21,7 @@ _STACK = {"generator.kernel_size": 4, "critic.kernel_size": 4, "batch_size": 64}
 ROUNDS = {
   "dcgan32": ("dcgan", "cifar10", {}),
   "dcgan64": ("dcgan", "celeba", {}),
+  "wgan_gp16": ("wgan_gp", "digits", {}),
   "wgan_gp32": ("wgan_gp", "mnist", {"batch_size": 64}),
   "wgan_gp32_4x4": ("wgan_gp", "mnist", _STACK),
   "wgan_gp64_4x4": (
@@ -125,7 +126,9 @@ def compare(
 def main() -> None:
   """Prints a row for each round."""
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--rounds", nargs="+", choices=ROUNDS, default=ROUNDS)
+  parser.add_argument(
+    "--rounds", nargs="+", choices=ROUNDS, default=list(ROUNDS)
+  )
   parser.add_argument("--dtype", default="float32")
   parser.add_argument("--repeats", type=int, default=5)
   parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")

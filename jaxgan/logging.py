@@ -3,11 +3,21 @@
 import contextlib
 import json
 import pathlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from PIL import Image
-from tensorboardX import SummaryWriter
+
+# tensorboardX imports PyTorch where there is one, which takes seconds, and
+# writes events without it just as well.
+if _hide := "torch" not in sys.modules:
+  sys.modules["torch"] = None
+try:
+  from tensorboardX import SummaryWriter
+finally:
+  if _hide:
+    del sys.modules["torch"]
 
 
 @contextlib.contextmanager

@@ -75,7 +75,13 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   # and data shapes that do not go together.
   shape = data.example_shape(config.data)
   example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
-  create = jax.jit(lambda rng: create_train_state(algorithm, rng, example))
+  create = jax.jit(
+    lambda rng: create_train_state(algorithm, rng, example),
+    # It runs once, and would gain less than compiling it well costs.
+    compiler_options={"xla_backend_optimization_level": 0}
+    if jax.default_backend() == "cpu"
+    else None,
+  )
   try:
     template = jax.eval_shape(create, init_rng)
   except InputError:

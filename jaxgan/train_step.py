@@ -210,7 +210,8 @@ def make_train_step(
         body,
         state,
         (turn, rngs),
-        # XLA:CPU runs a convolution in a loop 50 times slower than outside.
+        # XLA:CPU gives a kernel gradient its fast form only outside loops;
+        # within, it takes up to 50 times as long.
         unroll=0 if jax.default_backend() == "cpu" else 1,
       )
       played += updates

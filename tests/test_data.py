@@ -54,6 +54,19 @@ def test_digits(name, count, classes):
   assert gaps[~np.eye(classes, dtype=bool)].min() > 5
 
 
+def test_handwritten_digits_are_those_of_scikit_learn():
+  from sklearn.datasets import load_digits
+
+  expected = load_digits()
+  source = data.create(config("digits", image_size=11))  # digits of 8x8
+  found = source[np.arange(len(source))]
+  np.testing.assert_array_equal(
+    found["image"][:, 1:9, 1:9, 0],
+    (expected.images * 255 / 16).astype(np.uint8),
+  )
+  np.testing.assert_array_equal(found["label"], expected.target)
+
+
 def test_typeset_digits_are_always_the_same():
   first, second = (data.create(config("typeset_digits")) for _ in range(2))
   np.testing.assert_array_equal(first.arrays["image"], second.arrays["image"])

@@ -51,3 +51,13 @@ def test_other_cache_folders(tmp_path, given):
   else:
     (tmp_path / "file").touch()
     assert run(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
+
+
+def test_the_training_command_imports_no_other_framework():
+  script = """
+import sys, jaxgan.main
+heavy = {"torch", "tensorflow", "tensorflow_datasets", "scipy", "sklearn"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+assert "tensorboardX" in sys.modules
+"""
+  subprocess.run([sys.executable, "-c", script], check=True)
