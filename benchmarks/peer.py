@@ -7,6 +7,7 @@ losses, the gradient penalty, Adam, and the average of the generator.
 """
 
 import copy
+from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -16,7 +17,7 @@ from torch import nn
 
 
 def _norm(norm: str, channels: int) -> nn.Module:
-  return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
+  return {"batch": nn.BatchNorm2d, "none": nn.Identity}[norm](channels)
 
 
 def _dcgan_generator(config: ConfigDict, latent: int, side: int, out: int):
@@ -148,11 +149,13 @@ def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
       (critic, config.optimizers.critic),
     )
   }
+  if config.loss not in ("non_saturating", "wasserstein"):
+    raise ValueError(f"no peer for loss={config.loss!r}")
   images = torch.randint(
     256, (batch * updates, channels, side, side), dtype=torch.uint8
   ).to(device)
   # torch.compile cannot differentiate twice: the penalty stays eager.
-  maybe = torch.compile if compiled else lambda f: f
+  maybe = partial(torch.compile, dynamic=False) if compiled else lambda f: f
   generate, criticize = maybe(generator), maybe(critic)
   precision = torch.autocast(
     device, torch.bfloat16, enabled=dtype == "bfloat16"
@@ -162,7 +165,11 @@ def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
     return torch.randn(n, config.latent_size, device=device)
 
   def load(i: int) -> torch.Tensor:
-    x = images[i * batch : (i + 1) * batch].float().div_(127.5).sub_(1)
+    x = images[i * batch : (i + 1) * batch].float()
+    if config.data.dequantize:
+      x = (x + torch.rand_like(x)).div_(128).sub_(1)
+    else:
+      x = x.div_(127.5).sub_(1)
     if config.data.flip:
       flipped = torch.rand(batch, 1, 1, 1, device=device) < 0.5
       x = torch.where(flipped, x.flip(3), x)

@@ -1,16 +1,19 @@
 """jaxgan beside PyTorch: one table, `python benchmarks/speed.py`.
 
-Each side runs in its own process with its own defaults; the processes take
-turns, so that both meet the same hours of a shared machine, and rest in
-between. Every figure is the median of the turns; the ratio is the median of
-the ratios of neighbouring turns.
+Each side runs in its own process: PyTorch as it comes, jaxgan as its commands
+set it up, both on the device that JAX finds. The processes take turns, so that
+both meet the same hours of a shared machine, and rest in between. Every figure
+is the median of the turns; the ratio is the median of the ratios of
+neighbouring turns.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
 import pathlib
 import statistics
+import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from typing import Any
 
@@ -44,34 +47,42 @@ def load(name: str, overrides: dict[str, Any]) -> Any:
   return config
 
 
-def _serve(connection, side: str, name: str, overrides: dict) -> None:
+def _serve(
+  connection, side: str, name: str, overrides: dict, device: str
+) -> None:
   """One side's process: answers a number of seconds with its figures."""
+  # JAX would take most of a GPU's memory, where PyTorch lives too.
+  os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
   config = load(name, overrides)
+  from jaxgan import benchmark
+
   if side == "jaxgan":
-    from jaxgan import benchmark, runtime
+    import jax
+
+    from jaxgan import runtime
 
     runtime.set_up()
-
+    jax.config.update("jax_enable_compilation_cache", False)
+    if jax.device_count() != 1:
+      sys.exit("error: this compares a single device with itself")
     played = benchmark.prepare(config)
     facts = {
+      "device": jax.default_backend(),
       "gflops": played.flops / 1e9,
       "parameters": played.parameters,
       "compile_seconds": played.compile_seconds,
     }
   else:
     import peer
-    import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = {"gpu": "cuda"}.get(device, device)
     played = peer.prepare(config, side == "compiled", device)
     facts = {"parameters": played.parameters}
-  from jaxgan.benchmark import rounds_for, time_of
-
   rounds = None
   connection.send(facts)
   while seconds := connection.recv():
-    rounds = rounds or rounds_for(played.play, seconds)
-    answer = {"seconds": time_of(played.play, rounds)}
+    rounds = rounds or benchmark.rounds_for(played.play, seconds)
+    answer = {"seconds": benchmark.time_of(played.play, rounds)}
     if side == "jaxgan":
       answer["peak"] = benchmark.peak(config.dtype) / 1e9
     connection.send(answer)
@@ -82,14 +93,21 @@ def compare(
 ) -> dict[str, Any]:
   """Returns the figures of one round."""
   context = multiprocessing.get_context("spawn")
-  pipes, facts = {}, {}
-  for side in sides:
+  pipes, facts, device, processes = {}, {}, "", []
+  for side in sides:  # jaxgan first, which finds the device
     pipes[side], theirs = context.Pipe()
-    context.Process(
-      target=_serve, args=(theirs, side, name, overrides), daemon=True
-    ).start()
+    processes.append(
+      context.Process(
+        target=_serve, args=(theirs, side, name, overrides, device), daemon=True
+      )
+    )
+    processes[-1].start()
     theirs.close()
-    facts[side] = pipes[side].recv()
+    try:
+      facts[side] = pipes[side].recv()
+    except EOFError:
+      sys.exit(f"error: {name} failed on the side of {side}, see above")
+    device = device or facts[side]["device"]
   if len({fact["parameters"] for fact in facts.values()}) > 1:
     raise AssertionError(f"{name}: the sides differ in size: {facts}")
   turns: dict[str, list[dict]] = {side: [] for side in sides}
@@ -99,8 +117,9 @@ def compare(
       answer = pipes[side].recv()
       if turn:  # the first warms up
         turns[side].append(answer)
-  for pipe in pipes.values():
+  for pipe, process in zip(pipes.values(), processes, strict=True):
     pipe.send(0)
+    process.join()  # it must not run beside the next round
 
   median = statistics.median
   own = [turn["seconds"] for turn in turns["jaxgan"]]
@@ -129,12 +148,18 @@ def main() -> None:
   parser.add_argument(
     "--rounds", nargs="+", choices=ROUNDS, default=list(ROUNDS)
   )
-  parser.add_argument("--dtype", default="float32")
+  parser.add_argument(
+    "--dtype", choices=("float32", "bfloat16"), default="float32"
+  )
   parser.add_argument("--repeats", type=int, default=5)
   parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
   parser.add_argument("--no-compile", action="store_true")
-  parser.add_argument("--json", help="file to write the figures to")
+  parser.add_argument(
+    "--json", type=argparse.FileType("w"), help="file to write the figures to"
+  )
   args = parser.parse_args()
+  if args.repeats < 1 or args.seconds <= 0:
+    parser.error("--repeats and --seconds must be above 0")
   if not find_spec("torch"):
     parser.exit(1, "error: pip install -e '.[benchmark]' brings the peer\n")
   sides = ["jaxgan", "eager"] + ["compiled"] * (not args.no_compile)
@@ -157,7 +182,7 @@ def main() -> None:
       flush=True,
     )
   if args.json:
-    pathlib.Path(args.json).write_text(json.dumps(rows, indent=2) + "\n")
+    args.json.write(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":

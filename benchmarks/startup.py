@@ -19,19 +19,29 @@ import time
 TURNS = 3
 
 
-def _run(module: str, *arguments: str, **environment: str) -> subprocess.Popen:
+def _start(module: str, *arguments: str, **environment: str):
+  # The folder of this variable would be used before that of the cache.
+  inherited = {**os.environ}
+  inherited.pop("JAX_COMPILATION_CACHE_DIR", None)
   return subprocess.Popen(
     [sys.executable, "-m", f"jaxgan.{module}", *arguments],
-    env={**os.environ, **environment},
+    env=inherited | environment,
     stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
   )
+
+
+def _finish(process: subprocess.Popen) -> None:
+  _, errors = process.communicate()
+  if process.returncode:
+    sys.exit(errors.strip().splitlines()[-1])
 
 
 def first_round(config: str, folder: pathlib.Path, cache: str) -> float:
   """Seconds until the first round's metrics are written."""
   start = time.perf_counter()
-  process = _run(
+  process = _start(
     "main",
     f"--config={config}",
     "--config.steps=1",
@@ -40,18 +50,18 @@ def first_round(config: str, folder: pathlib.Path, cache: str) -> float:
     XDG_CACHE_HOME=cache,
   )
   metrics = folder / "metrics.jsonl"
-  while not metrics.exists() or not metrics.stat().st_size:
-    if process.poll():
-      raise RuntimeError("the training command failed")
+  while process.poll() is None:
+    if metrics.exists() and metrics.stat().st_size:
+      break
     time.sleep(0.02)
   seconds = time.perf_counter() - start
-  process.wait()
+  _finish(process)
   return seconds
 
 
 def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
   """Rounds per second of the loop: median of its windows but the first."""
-  _run(
+  process = _start(
     "main",
     f"--config={config}",
     f"--config.steps={rounds}",
@@ -59,7 +69,8 @@ def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
     "--config.sample_every=0",
     "--config.checkpoint_every=0",
     f"--workdir={folder}",
-  ).wait()
+  )
+  _finish(process)
   lines = (folder / "metrics.jsonl").read_text().splitlines()
   return statistics.median(
     json.loads(line)["rounds_per_second"] for line in lines[1:]
@@ -68,7 +79,7 @@ def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
 
 def step_rate(config: str, file: pathlib.Path) -> float:
   """Rounds per second of the bare step."""
-  _run("benchmark", f"--config={config}", f"--json={file}").wait()
+  _finish(_start("benchmark", f"--config={config}", f"--json={file}"))
   return json.loads(file.read_text())["rounds_per_second"]
 
 
@@ -78,6 +89,8 @@ def main() -> None:
   parser.add_argument("--config", default="configs/wgan_gp.py")
   parser.add_argument("--rounds", type=int, default=200)
   args = parser.parse_args()
+  if args.rounds < 10:
+    parser.error("--rounds must be 10 or more")
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     for label, cache in (("cold", "cache{}"), ("warm", "cache0")):

@@ -80,7 +80,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
       # A run of minutes on two CPU cores: smaller networks, and a learning
       # rate in keeping with 100 times fewer rounds.
       config.batch_size = 64
-      config.steps = 2000
+      config.steps = 3000
       config.generator.width = config.critic.width = 32
       config.generator.kernel_size = config.critic.kernel_size = 4
       adam["learning_rate"] = 5e-4

@@ -24,8 +24,8 @@ from jaxgan.config import check
 from jaxgan.data.arrays import ArraySource
 from jaxgan.data.batches import feed, make_prepare
 from jaxgan.parallel import AXIS
-from jaxgan.train import create_algorithm
-from jaxgan.train_step import create_train_state, make_train_step, minibatches
+from jaxgan.train import create_algorithm, initial_state
+from jaxgan.train_step import make_train_step, minibatches
 
 REPEATS = 5
 
@@ -64,16 +64,12 @@ def prepare(config: ConfigDict) -> Round:
   algorithm = create_algorithm(config)
   mapping = parallel.create(config.parallel)
   updates = minibatches(algorithm)
-  shape = data.example_shape(config.data)
-  example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
-  state = jax.jit(lambda rng: create_train_state(algorithm, rng, example))(
-    jax.random.key(config.seed)
-  )
+  state = initial_state(config, algorithm)[0](jax.random.key(config.seed))
   step = make_train_step(
     algorithm, jax.random.key(1), config.ema_decay, make_prepare(config.data)
   )
   rng = np.random.default_rng(0)
-  shape = 2 * config.batch_size, *shape
+  shape = 2 * config.batch_size, *data.example_shape(config.data)
   if len(shape) == 4:
     images = rng.integers(256, size=shape, dtype=np.uint8)
   else:
@@ -182,14 +178,15 @@ def measure(config: ConfigDict, seconds: float = 1.0) -> dict[str, Any]:
   """Returns the figures of a config: medians of `REPEATS` measurements."""
   played = prepare(config)
   rounds = rounds_for(played.play, seconds)
+  device = jax.devices()[0]
+  in_use = (device.memory_stats() or {}).get("peak_bytes_in_use", played.memory)
   times, peaks = [], []
   for _ in range(REPEATS):
     peaks.append(peak(config.dtype))
     times.append(time_of(played.play, rounds))
   each, limit = statistics.median(times), statistics.median(peaks)
-  limit *= jax.device_count()
-  device = jax.devices()[0]
-  in_use = (device.memory_stats() or {}).get("peak_bytes_in_use", played.memory)
+  if device.platform != "cpu":  # whose devices share the cores
+    limit *= jax.device_count()
   return {
     "device": f"{jax.device_count()} x {device.device_kind}",
     "dtype": config.dtype,
@@ -207,6 +204,7 @@ def measure(config: ConfigDict, seconds: float = 1.0) -> dict[str, Any]:
 
 def main() -> None:
   """Prints the figures of the config of the flags."""
+  jax.config.update("jax_enable_compilation_cache", False)
   figures = measure(command.CONFIG.value)
   for name, value in figures.items():
     shown = f"{value:.4g}" if isinstance(value, float) else value

@@ -4,11 +4,12 @@ import re
 import sys
 from collections.abc import Callable
 
+import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from jaxgan import runtime
-from jaxgan.config import InputError
+from jaxgan.config import InputError, first_line
 
 CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -33,6 +34,10 @@ def run(main: Callable[[], None]) -> None:
       main()
     except (InputError, ArithmeticError, OSError) as e:
       sys.exit(f"error: {e}")
+    except (MemoryError, jax.errors.JaxRuntimeError) as e:
+      if isinstance(e, MemoryError) or "RESOURCE_EXHAUSTED" in str(e):
+        sys.exit(f"error: out of memory, reduce batch_size: {first_line(e)}")
+      raise
     except KeyboardInterrupt:
       sys.exit("error: interrupted")
 

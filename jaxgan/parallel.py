@@ -72,7 +72,11 @@ def _pmap(devices: Sequence[jax.Device] | None) -> Parallel:
   def replicate(x: jax.Array) -> jax.Array:
     # Placed as pmap places its results: otherwise the second call, on the
     # results of the first, would compile again.
-    return jax.device_put(np.stack([jax.device_get(x)] * len(local)), rows)
+    # Copied for each: the step donates what it is given.
+    x = jax.device_get(x)
+    return jax.make_array_from_callback(
+      (len(local), *x.shape), rows, lambda _: np.array(x)[None]
+    )
 
   return Parallel(
     map_step=lambda step, shared=False: jax.pmap(

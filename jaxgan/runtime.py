@@ -1,4 +1,4 @@
-"""What a process sets before it computes: compilation cache and allocator."""
+"""What a process sets before it computes: flags, allocator, compile cache."""
 
 import ctypes
 import hashlib
@@ -14,14 +14,14 @@ _CACHE_BYTES = 2 << 30
 
 
 def set_up() -> None:
-  """Makes the next start faster, and on CPU every large array cheaper.
+  """Makes the next start faster, and CPUs compute faster.
 
   To be called once, before the first array is made.
   """
-  if os.environ.get("JAX_PLATFORMS") == "cpu" or not _accelerated():
-    _choose_kernels()
-    if platform.libc_ver()[0] == "glibc":
-      _keep_memory()
+  cpu = os.environ.get("JAX_PLATFORMS") == "cpu" or not _accelerated()
+  _choose_kernels(barriers=cpu)
+  if cpu and platform.libc_ver()[0] == "glibc":
+    _keep_memory()
   _keep_compilations()
 
 
@@ -30,7 +30,7 @@ def _accelerated() -> bool:
   return bool(entry_points(group="jax_plugins")) or bool(find_spec("libtpu"))
 
 
-def _choose_kernels() -> None:
+def _choose_kernels(barriers: bool) -> None:
   """Has XLA:CPU run convolutions by Eigen, sums by YNNPACK, and keep barriers.
 
   By default convolutions are YNNPACK's, and kernel gradients take 2 to 4
@@ -45,7 +45,7 @@ def _choose_kernels() -> None:
   if known and flag not in flags:
     flags += f" {flag}=dot,reduce"
   flag = "--xla_disable_hlo_passes"
-  if flag not in flags:
+  if barriers and flag not in flags:
     flags += f" {flag}=cse_barrier_expander"
   os.environ["XLA_FLAGS"] = flags
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -48,6 +49,34 @@ def create_algorithm(config: ConfigDict) -> Algorithm:
   return module.create(config)
 
 
+def initial_state(
+  config: ConfigDict, algorithm: Algorithm
+) -> tuple[Callable[[jax.Array], TrainState], TrainState]:
+  """Returns the function of a key that draws the first state, and its shapes.
+
+  Raises:
+    InputError: where networks and shapes do not go together.
+  """
+  shape = data.example_shape(config.data)
+  example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
+  create = jax.jit(
+    lambda rng: create_train_state(algorithm, rng, example),
+    # It runs once, and would gain less than compiling it well costs.
+    compiler_options={"xla_backend_optimization_level": 0}
+    if jax.default_backend() == "cpu"
+    else None,
+  )
+  try:
+    template = jax.eval_shape(create, jax.random.key(0))
+  except InputError:
+    raise
+  except (TypeError, ValueError, ZeroDivisionError) as e:
+    raise InputError(f"the networks cannot be built: {first_line(e)}") from e
+  if any(0 in leaf.shape for leaf in jax.tree.leaves(template)):
+    raise InputError("a network has a layer without units: give it some")
+  return create, template
+
+
 def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   """Trains, from the newest checkpoint in `workdir` if there is one.
 
@@ -71,26 +100,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     jax.random.key(config.seed), 3
   )
 
-  # Traced before data is read or anything is written: this finds networks
-  # and data shapes that do not go together.
-  shape = data.example_shape(config.data)
-  example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
-  create = jax.jit(
-    lambda rng: create_train_state(algorithm, rng, example),
-    # It runs once, and would gain less than compiling it well costs.
-    compiler_options={"xla_backend_optimization_level": 0}
-    if jax.default_backend() == "cpu"
-    else None,
-  )
-  try:
-    template = jax.eval_shape(create, init_rng)
-  except InputError:
-    raise
-  except (TypeError, ValueError, ZeroDivisionError) as e:
-    raise InputError(f"the networks cannot be built: {first_line(e)}") from e
-  if any(0 in leaf.shape for leaf in jax.tree.leaves(template)):
-    raise InputError("a network has a layer without units: give it some")
-
+  # Before data is read or anything is written.
+  create, template = initial_state(config, algorithm)
   source = data.create(config.data)
   updates = minibatches(algorithm)
   _claim(workdir)
@@ -135,10 +146,11 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       print(f"resuming {workdir} at round {start}")
 
     sample = jax.jit(algorithm.sample)
+    points = len(data.example_shape(config.data)) == 1
     shown = source[
       shuffled(
         config.seed,
-        np.arange(min(64 if len(shape) == 3 else 2048, len(source))),
+        np.arange(min(2048 if points else 64, len(source))),
         len(source),
       )
     ]

@@ -1,6 +1,6 @@
 """The operation count against closed forms, and the figures of a config."""
 
-import sys
+from importlib import import_module
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,8 @@ from conftest import ROOT, load_config, shrink
 
 from jaxgan import benchmark
 from jaxgan.models import layers
+from jaxgan.train import create_algorithm, initial_state
+from jaxgan.train_step import make_train_step
 
 X, W = jnp.ones((2, 8, 8, 3)), jnp.ones((4, 4, 3, 5))
 ONE = 2 * (2 * 4 * 4 * 5) * (4 * 4 * 3)  # of one convolution of X by W
@@ -53,30 +55,46 @@ def test_figures(monkeypatch):
   assert figures["memory_mib"] > 0
 
 
-def test_the_pytorch_peer_has_the_same_networks(monkeypatch):
+def test_flops_are_those_of_all_devices():
+  config = shrink(load_config("nsgan", "ring"))
+  on_all = benchmark.prepare(config).flops
+  config.batch_size //= jax.device_count()
+  images = jax.ShapeDtypeStruct((1, config.batch_size, 2), "float32")
+  algorithm = create_algorithm(config)
+  state = jax.eval_shape(initial_state(config, algorithm)[0], jax.random.key(0))
+  step = make_train_step(algorithm, jax.random.key(1), config.ema_decay)
+  on_one = benchmark.count_flops(step, state, {"image": images})
+  assert on_all == jax.device_count() * on_one > 0
+
+
+@pytest.fixture
+def peer(monkeypatch):
+  """The module `benchmarks/peer.py`."""
   pytest.importorskip("torch")
   monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-  import peer
-  import speed
+  return import_module("peer")
 
-  from jaxgan.train import create_algorithm
 
+def test_the_pytorch_peer_has_the_same_networks(peer):
+  speed = import_module("speed")
   for name in speed.ROUNDS:
     config = speed.load(name, {})
-    algorithm = create_algorithm(config)
-    params, _ = jax.eval_shape(
-      lambda algorithm=algorithm: algorithm.init(jax.random.key(0), {})
-    )
-    count = sum(x.size for x in jax.tree.leaves(params))
+    _, template = initial_state(config, create_algorithm(config))
+    count = sum(x.size for x in jax.tree.leaves(template.params))
     assert peer.prepare(config, False, "cpu").parameters == count, name
-  assert sys.modules["peer"]
 
 
-def test_the_pytorch_peer_plays():
-  pytest.importorskip("torch")
-  sys.path.insert(0, str(ROOT / "benchmarks"))
-  import peer
+def test_the_pytorch_peer_computes_as_much(peer):
+  from torch.utils.flop_counter import FlopCounterMode
 
-  config = shrink(load_config("wgan_gp", "mnist"))
-  played = peer.prepare(config, False, "cpu")
-  played.play(1)
+  config = shrink(load_config("dcgan", "mnist"))
+  theirs = peer.prepare(config, False, "cpu")
+  with FlopCounterMode(display=False) as counter:
+    theirs.play(1)
+  ours = benchmark.prepare(config).flops
+  assert counter.get_total_flops() == pytest.approx(ours, rel=0.02)
+
+
+@pytest.mark.parametrize("preset", ["mnist", "cifar10"])
+def test_the_pytorch_peer_plays_with_a_penalty(peer, preset):
+  peer.prepare(shrink(load_config("wgan_gp", preset)), False, "cpu").play(1)

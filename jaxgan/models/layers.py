@@ -62,6 +62,7 @@ def _by_phases(
         part = _conv(y, taps, (1, 1), (top, left))
         none = (0, 0, 0)
         x += lax.pad(part, x.dtype.type(0), (none, height, width, none))
+  # Without it, every reader of x would put the phases together again.
   return lax.optimization_barrier(x)
 
 
@@ -103,6 +104,7 @@ def conv_transpose(
   Returns:
     `[B, H, W, C]`.
   """
+  # For a few channels, the convolutions of the phases would be too thin.
   if _on_cpu() and kernel.shape[2] >= 16:
     return _by_phases(y, kernel, strides, padding, size)
   x = jax.ShapeDtypeStruct((y.shape[0], *size, kernel.shape[2]), y.dtype)
@@ -217,7 +219,7 @@ class Conv(nn.Module):
 
   Attributes:
     features: channels of the result.
-    kernel_size: of both sides.
+    kernel_size: of both sides; odd where there is resampling.
     stride: in both directions; 1 where there is resampling.
     resample: "none", "up" or "down".
     use_bias: whether to add one; not before a norm, where its gradient is 0.
