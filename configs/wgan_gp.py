@@ -78,11 +78,11 @@ def get_config(preset: str = "digits") -> ConfigDict:
     config.steps = 200_000
     if "digits" in preset:
       # A run of minutes on two CPU cores: smaller networks, and a learning
-      # rate in keeping with 100 times fewer rounds.
+      # rate in keeping with far fewer rounds.
       config.batch_size = 64
       config.steps = 3000
       config.generator.width = config.critic.width = 32
       config.generator.kernel_size = config.critic.kernel_size = 4
-      adam["learning_rate"] = 5e-4
+      adam["learning_rate"] = 1e-3
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
   return config
