@@ -205,6 +205,8 @@ def measure(config: ConfigDict, seconds: float = 1.0) -> dict[str, Any]:
 def main() -> None:
   """Prints the figures of the config of the flags."""
   jax.config.update("jax_enable_compilation_cache", False)
+  if _JSON.value:
+    pathlib.Path(_JSON.value).touch()  # an error now, not after measuring
   figures = measure(command.CONFIG.value)
   for name, value in figures.items():
     shown = f"{value:.4g}" if isinstance(value, float) else value

@@ -16,12 +16,13 @@ _CACHE_BYTES = 2 << 30
 def set_up() -> None:
   """Makes the next start faster, and CPUs compute faster.
 
-  To be called once, before the first array is made.
+  To be called once, before the first array is made. Where a plugin for a GPU
+  or TPU is installed, but none is to be used, JAX_PLATFORMS=cpu says so.
   """
-  cpu = os.environ.get("JAX_PLATFORMS") == "cpu" or not _accelerated()
-  _choose_kernels(barriers=cpu)
-  if cpu and platform.libc_ver()[0] == "glibc":
-    _keep_memory()
+  if os.environ.get("JAX_PLATFORMS") == "cpu" or not _accelerated():
+    _choose_kernels()
+    if platform.libc_ver()[0] == "glibc":
+      _keep_memory()
   _keep_compilations()
 
 
@@ -30,7 +31,7 @@ def _accelerated() -> bool:
   return bool(entry_points(group="jax_plugins")) or bool(find_spec("libtpu"))
 
 
-def _choose_kernels(barriers: bool) -> None:
+def _choose_kernels() -> None:
   """Has XLA:CPU run convolutions by Eigen, sums by YNNPACK, and keep barriers.
 
   By default convolutions are YNNPACK's, and kernel gradients take 2 to 4
@@ -45,7 +46,7 @@ def _choose_kernels(barriers: bool) -> None:
   if known and flag not in flags:
     flags += f" {flag}=dot,reduce"
   flag = "--xla_disable_hlo_passes"
-  if barriers and flag not in flags:
+  if flag not in flags:
     flags += f" {flag}=cse_barrier_expander"
   os.environ["XLA_FLAGS"] = flags
 

@@ -19,7 +19,11 @@ os.environ.setdefault(
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
+import numpy as np  # noqa: E402
 from ml_collections import ConfigDict  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from jaxgan.config import base_config  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -47,3 +51,19 @@ def shrink(config: ConfigDict) -> ConfigDict:
   config.latent_size = 8
   config.n_critic = min(config.n_critic, 2)  # unrolled: it costs compilation
   return config
+
+
+def data_config(preset: str = "folder", **values) -> ConfigDict:
+  """Returns the `data` of a preset, with other values."""
+  config = base_config(preset).data
+  config.update(values)
+  return config
+
+
+def write_images(folder, count, size=(20, 20), mode="RGB"):
+  folder.mkdir(parents=True, exist_ok=True)
+  rng = np.random.default_rng(0)
+  for i in range(count):
+    shape = (size[1], size[0], len(mode))
+    pixels = rng.integers(0, 256, shape, np.uint8)
+    Image.fromarray(pixels.squeeze(), mode=None).save(folder / f"{i:03d}.png")
