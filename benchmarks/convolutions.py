@@ -6,6 +6,7 @@ runs the canonical convolution / as `models/layers.py` runs it, taking turns.
 A form of our own has to win here.
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
@@ -43,6 +44,7 @@ def _compiled(f: Callable, cpu: bool, *args: jax.Array) -> Callable:
 
 def main() -> None:
   """Prints a row for each layer."""
+  argparse.ArgumentParser(description=__doc__).parse_args()
   runtime.set_up()
   print("| k, stride, side, C, F | conv | kernel gradient | transpose |")
   print("|---|---|---|---|")

@@ -4,6 +4,7 @@
 cost that does not grow linearly.
 """
 
+import argparse
 import statistics
 
 from speed import load
@@ -16,6 +17,7 @@ SETTINGS = [(32, 16), (32, 64), (32, 256), (16, 64), (64, 64), (128, 64)]
 
 def main() -> None:
   """Prints a row for each setting."""
+  argparse.ArgumentParser(description=__doc__).parse_args()
   runtime.set_up()
   print("| side | batch | ms per image | GFLOP per image | GFLOP/s |")
   print("|---|---|---|---|---|")

@@ -9,6 +9,7 @@ neighbouring turns.
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import pathlib
@@ -16,6 +17,8 @@ import statistics
 import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from typing import Any
+
+from tqdm import tqdm
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -64,7 +67,9 @@ def _serve(
     runtime.set_up()
     jax.config.update("jax_enable_compilation_cache", False)
     if jax.device_count() != 1:
-      sys.exit("error: this compares a single device with itself")
+      sys.exit(
+        f"error: JAX sees {jax.device_count()} devices: hide all but one"
+      )
     played = benchmark.prepare(config)
     facts = {
       "device": jax.default_backend(),
@@ -103,10 +108,7 @@ def compare(
     )
     processes[-1].start()
     theirs.close()
-    try:
-      facts[side] = pipes[side].recv()
-    except EOFError:
-      sys.exit(f"error: {name} failed on the side of {side}, see above")
+    facts[side] = pipes[side].recv()
     device = device or facts[side]["device"]
   if len({fact["parameters"] for fact in facts.values()}) > 1:
     raise AssertionError(f"{name}: the sides differ in size: {facts}")
@@ -144,31 +146,46 @@ def compare(
 
 def main() -> None:
   """Prints a row for each round."""
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument(
-    "--rounds", nargs="+", choices=ROUNDS, default=list(ROUNDS)
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
   )
   parser.add_argument(
-    "--dtype", choices=("float32", "bfloat16"), default="float32"
+    "--rounds", nargs="+", choices=ROUNDS, default=list(ROUNDS), help="rows"
   )
-  parser.add_argument("--repeats", type=int, default=5)
+  parser.add_argument(
+    "--dtype",
+    choices=("float32", "bfloat16"),
+    default="float32",
+    help="of the arithmetic",
+  )
+  parser.add_argument("--repeats", type=int, default=5, help="turns")
   parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
-  parser.add_argument("--no-compile", action="store_true")
   parser.add_argument(
-    "--json", type=argparse.FileType("w"), help="file to write the figures to"
+    "--no-compile", action="store_true", help="leave torch.compile out"
+  )
+  parser.add_argument(
+    "--json", type=pathlib.Path, help="file to write the figures to"
   )
   args = parser.parse_args()
-  if args.repeats < 1 or args.seconds <= 0:
+  if args.repeats < 1 or not 0 < args.seconds < math.inf:
     parser.error("--repeats and --seconds must be above 0")
+  if args.json and (args.json.is_dir() or not args.json.parent.is_dir()):
+    parser.error(f"--json={args.json}: no such folder, or no file")
   if not find_spec("torch"):
-    parser.exit(1, "error: pip install -e '.[benchmark]' brings the peer\n")
+    sys.exit("error: PyTorch is missing: pip install -e '.[benchmark]'")
+  if (load := os.getloadavg()[0]) > 1:
+    print(
+      f"warning: other programs run (load {load:.1f}); PyTorch suffers more "
+      "from them than jaxgan, and the ratios will flatter",
+      file=sys.stderr,
+    )
   sides = ["jaxgan", "eager"] + ["compiled"] * (not args.no_compile)
   print(
     "| round | jaxgan ms | PyTorch eager ms | compiled ms | eager / jaxgan "
     "| compiled / jaxgan | GFLOP/s | share of matmul |\n" + "|---" * 8 + "|"
   )
   rows = []
-  for name in args.rounds:
+  for name in tqdm(args.rounds, "rounds", disable=not sys.stderr.isatty()):
     row = compare(
       name, sides, args.repeats, args.seconds, {"dtype": args.dtype}
     )
@@ -181,9 +198,14 @@ def main() -> None:
       f"{1e3 * row['gflops'] / row['jaxgan_ms']:.0f} | {row['share']:.0%} |",
       flush=True,
     )
-  if args.json:
-    args.json.write(json.dumps(rows, indent=2) + "\n")
+    if args.json:
+      args.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-  main()
+  try:
+    main()
+  except (EOFError, ConnectionError):
+    sys.exit("error: the process of one side failed, see above")
+  except KeyboardInterrupt:
+    sys.exit("error: interrupted")

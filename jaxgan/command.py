@@ -1,5 +1,6 @@
 """What the commands that take a config share: flags, and errors in one line."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -30,6 +31,11 @@ def run(main: Callable[[], None]) -> None:
     if len(argv) > 1:
       sys.exit(f"error: unknown argument {argv[1]!r}")
     runtime.set_up()
+    try:
+      jax.devices()
+    except (RuntimeError, AssertionError):
+      platforms = os.environ.get("JAX_PLATFORMS")
+      sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
     try:
       main()
     except (InputError, ArithmeticError, OSError) as e:

@@ -63,6 +63,8 @@ def _keep_compilations() -> None:
       folder.mkdir(parents=True, exist_ok=True)
     except OSError:
       return  # a read-only home costs compile time, nothing else
+    if not os.access(folder, os.W_OK | os.X_OK):
+      return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -29,6 +29,8 @@ def changed(name, preset=None, **values):
     ("dcgan", {"critic_output": "sigmoid"}, "critic_output='linear'"),
     ("dcgan", {"critic_output": "tanh"}, "'sigmoid'"),
     ("r3gan", {"generator_batches": 2}, "generator_batches=1"),
+    ("wgan_gp", {"generator.width": 0}, "generator.width=0"),
+    ("gan", {"critic.hidden": (16, -1)}, "critic.hidden"),
     ("dcgan", {"loss": "minmax"}, "minimax"),
     ("dcgan", {"penalty.name": "wgan-gp"}, "wgan_gp"),
     ("dcgan", {"penalty.weight": 1.0}, "a name and a weight"),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import CONFIGS
 
 SCRIPT = """
 from jaxgan import runtime
@@ -74,3 +75,15 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 assert "tensorboardX" in sys.modules
 """
   subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_missing_platform_is_one_line():
+  done = subprocess.run(
+    [sys.executable, "-m", "jaxgan.benchmark", f"--config={CONFIGS[0]}"],
+    env={**os.environ, "JAX_PLATFORMS": "tpu"},
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 1
+  lines = done.stderr.strip().splitlines()
+  assert lines[-1] == "error: JAX finds no device (JAX_PLATFORMS=tpu)"
