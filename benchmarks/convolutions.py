@@ -9,7 +9,6 @@ A form of our own has to win here.
 import argparse
 import time
 from collections.abc import Callable
-from functools import partial
 
 import jax
 
@@ -32,14 +31,12 @@ SHAPES = [
 BATCH, TURNS = 64, 9
 
 
-def _call(member: Callable, static: tuple, *args: jax.Array) -> jax.Array:
-  return member(*args, *static)
-
-
-def _compiled(f: Callable, cpu: bool, *args: jax.Array) -> Callable:
+def _compiled(
+  member: Callable, static: tuple, cpu: bool, *args: jax.Array
+) -> Callable:
   layers._on_cpu = lambda: cpu
   # A new function for each form: jit would take the other's from its cache.
-  return jax.jit(lambda *args: f(*args)).lower(*args).compile()
+  return jax.jit(lambda *args: member(*args, *static)).lower(*args).compile()
 
 
 def main() -> None:
@@ -60,9 +57,9 @@ def main() -> None:
       (layers.conv_kernel_grad, (x, y), ((k, k),)),
       (layers.conv_transpose, (y, w), (large,)),
     ):
-      call = partial(_call, member, (strides, padding, *size))
+      static = strides, padding, *size
       ours = (False, True) if size else (True,)  # `conv` has one form
-      forms = [_compiled(call, cpu, *args) for cpu in ours]
+      forms = [_compiled(member, static, cpu, *args) for cpu in ours]
       best = [float("inf")] * len(forms)
       for _ in range(TURNS):
         for i, form in enumerate(forms):

@@ -19,7 +19,9 @@ import time
 TURNS = 3
 
 
-def _start(module: str, *arguments: str, **environment: str):
+def _start(
+  module: str, *arguments: str, **environment: str
+) -> subprocess.Popen:
   # The folder of this variable would be used before that of the cache.
   inherited = {**os.environ}
   inherited.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -61,16 +63,17 @@ def first_round(config: str, folder: pathlib.Path, cache: str) -> float:
 
 def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
   """Rounds per second of the loop: median of its windows but the first."""
-  process = _start(
-    "main",
-    f"--config={config}",
-    f"--config.steps={rounds}",
-    f"--config.log_every={rounds // 5}",
-    "--config.sample_every=0",
-    "--config.checkpoint_every=0",
-    f"--workdir={folder}",
+  _finish(
+    _start(
+      "main",
+      f"--config={config}",
+      f"--config.steps={rounds}",
+      f"--config.log_every={rounds // 5}",
+      "--config.sample_every=0",
+      "--config.checkpoint_every=0",
+      f"--workdir={folder}",
+    )
   )
-  _finish(process)
   lines = (folder / "metrics.jsonl").read_text().splitlines()
   return statistics.median(
     json.loads(line)["rounds_per_second"] for line in lines[1:]

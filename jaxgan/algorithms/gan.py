@@ -176,11 +176,6 @@ def check(config: ConfigDict) -> None:
   for key in ("n_critic", "latent_size", "generator_batches"):
     if config[key] < 1:
       raise InputError(f"{key}={config[key]}: give at least 1")
-  for player in ("generator", "critic"):
-    for key, value in config[player].items():
-      sizes = value if isinstance(value, tuple) else (value,)
-      if any(type(size) is int and size < 1 for size in sizes):
-        raise InputError(f"{player}.{key}={value}: give at least 1")
   if (config.penalty.weight > 0) != bool(config.penalty.name):
     raise InputError(
       f"penalty.weight={config.penalty.weight} with penalty.name="
@@ -226,6 +221,10 @@ def _network(
   kind: str, config: ConfigDict, dtype: str, **arguments: Any
 ) -> nn.Module:
   arguments |= config.to_dict()
+  for key, value in arguments.items():
+    sizes = value if isinstance(value, tuple) else (value,)
+    if any(type(size) is int and size < 1 for size in sizes):
+      raise InputError(f"{kind.lower()}.{key}={value}: give at least 1")
   name = arguments.pop("name")
   try:
     module = import_module(f"jaxgan.models.{name}")
