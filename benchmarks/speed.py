@@ -172,7 +172,7 @@ def main() -> None:
   if args.json and (args.json.is_dir() or not args.json.parent.is_dir()):
     parser.error(f"--json={args.json}: no such folder, or no file")
   if not find_spec("torch"):
-    sys.exit("error: PyTorch is missing: pip install -e '.[benchmark]'")
+    sys.exit("error: PyTorch is missing: pip install -e '.[torch]'")
   if (load := os.getloadavg()[0]) > 1:
     print(
       f"warning: other programs run (load {load:.1f}); PyTorch suffers more "

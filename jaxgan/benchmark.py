@@ -29,6 +29,7 @@ from jaxgan.train_step import make_train_step, minibatches
 
 REPEATS = 5
 
+_CONFIG = command.define_config()
 _JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 
@@ -74,10 +75,13 @@ def prepare(config: ConfigDict) -> Round:
     images = rng.integers(256, size=shape, dtype=np.uint8)
   else:
     images = rng.normal(size=shape).astype(np.float32)
-  source = ArraySource({"image": images})
+  source = ArraySource(
+    {"image": images, "label": np.zeros(len(images), np.int32)}
+  )
   share = config.batch_size // jax.device_count()
   batch = {
-    "image": jnp.asarray(np.resize(images, (updates, share, *shape[1:])))
+    key: jnp.asarray(np.resize(array, (updates, share, *array.shape[1:])))
+    for key, array in source.arrays.items()
   }
   flops = count_flops(step, state, batch) * jax.device_count()
   parameters = sum(x.size for x in jax.tree.leaves(state.params))
@@ -207,7 +211,7 @@ def main() -> None:
   jax.config.update("jax_enable_compilation_cache", False)
   if _JSON.value:
     pathlib.Path(_JSON.value).touch()  # an error now, not after measuring
-  figures = measure(command.CONFIG.value)
+  figures = measure(_CONFIG.value)
   for name, value in figures.items():
     shown = f"{value:.4g}" if isinstance(value, float) else value
     print(f"{name:26}{shown}")

@@ -6,6 +6,7 @@ the storage library notices neither a flipped byte nor a changed dtype.
 
 import hashlib
 import json
+import math
 import pathlib
 import shutil
 import warnings
@@ -21,24 +22,61 @@ from jaxgan.train_step import TrainState
 KEEP = 3  # latest checkpoints
 
 
-def open_manager(workdir: pathlib.Path) -> ocp.CheckpointManager:
-  """Returns the manager of the checkpoints in `workdir/checkpoints`."""
+def open_manager(
+  workdir: pathlib.Path, read_only: bool = False
+) -> ocp.CheckpointManager:
+  """Returns the manager of the checkpoints in `workdir/checkpoints`.
+
+  It keeps the latest `KEEP` and the one with the lowest metric. That must be
+  finite: the storage library would take NaN for the best.
+  """
+
+  def lowest(metrics: dict[str, float]) -> float:
+    return metrics["metric"]
+
+  policies = ocp.checkpoint_managers
   return ocp.CheckpointManager(
     (workdir / "checkpoints").absolute(),
-    options=ocp.CheckpointManagerOptions(max_to_keep=KEEP, create=True),
+    options=ocp.CheckpointManagerOptions(
+      create=not read_only,
+      read_only=read_only,
+      best_fn=lowest,  # without it, metrics would not be stored
+      best_mode="min",
+      preservation_policy=policies.AnyPreservationPolicy(
+        [
+          policies.LatestN(KEEP),
+          policies.BestN(
+            n=1,
+            reverse=True,
+            get_metric_fn=lowest,
+            keep_checkpoints_without_metrics=False,
+          ),
+        ]
+      ),
+    ),
   )
 
 
 def save(
-  manager: ocp.CheckpointManager, state: TrainState, config: ConfigDict
+  manager: ocp.CheckpointManager,
+  state: TrainState,
+  config: ConfigDict,
+  metric: float | None = None,
 ) -> None:
   """Starts writing the state, on one device or the host, in the background.
+
+  Args:
+    manager: see `open_manager`.
+    state: what is written.
+    config: of the run.
+    metric: of which lower is better, if it was evaluated.
 
   Raises:
     RuntimeError: where a later step is stored already.
   """
   state = jax.device_get(state)
   step = int(state.step)
+  measured = metric is not None and math.isfinite(metric)
   saved = manager.save(
     step,
     args=ocp.args.Composite(
@@ -50,6 +88,7 @@ def save(
         }
       ),
     ),
+    metrics={"metric": metric} if measured else None,
   )
   if not saved:
     raise RuntimeError(
@@ -58,12 +97,16 @@ def save(
     )
 
 
-def stored_config(manager: ocp.CheckpointManager) -> ConfigDict | None:
-  """Returns the config of the newest checkpoint that still tells it."""
-  for step in sorted(manager.all_steps(), reverse=True):
+def stored_config(
+  manager: ocp.CheckpointManager, step: int | None = None
+) -> ConfigDict | None:
+  """Returns the config of the newest checkpoint, or `step`, that tells it."""
+  for one in sorted(manager.all_steps(), reverse=True):
+    if step not in (None, one):
+      continue
     try:
       restored = manager.restore(
-        step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+        one, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
       )
       return ConfigDict(restored.meta["config"])
     except Exception:  # the storage library raises many kinds
@@ -72,38 +115,44 @@ def stored_config(manager: ocp.CheckpointManager) -> ConfigDict | None:
 
 
 def restore(
-  manager: ocp.CheckpointManager, template: TrainState
+  manager: ocp.CheckpointManager,
+  template: TrainState,
+  step: int | None = None,
+  set_aside: bool = True,
 ) -> TrainState | None:
   """Returns the newest whole state, on the host; None if there are no steps.
-
-  Damaged checkpoints that are newer than it are moved to `damaged/`.
 
   Args:
     manager: see `open_manager`.
     template: a state of the same structure; only shapes and dtypes matter.
+    step: only that of this round is wanted.
+    set_aside: move damaged checkpoints that are newer to `damaged/`.
 
   Raises:
     InputError: where there are checkpoints, but none is whole.
   """
   steps = sorted(manager.all_steps(), reverse=True)
   damaged = {}
-  for step in steps:
+  for one in steps if step is None else [step]:
     try:
-      state = _restore_step(manager, step, template)
+      state = _restore_step(manager, one, template)
     except Exception as e:  # the storage library raises many kinds
-      damaged[step] = first_line(e)
+      damaged[one] = first_line(e)
       continue
     for bad, reason in damaged.items():
-      _set_aside(manager, bad)
+      if set_aside:
+        _set_aside(manager, bad)
       warnings.warn(
-        f"checkpoint {bad} is damaged and was moved to damaged/: {reason}",
+        f"checkpoint {bad} is damaged"
+        + (" and was moved to damaged/" if set_aside else "")
+        + f": {reason}",
         stacklevel=2,
       )
     return state
   if damaged:
     raise InputError(
       f"none of the checkpoints in {manager.directory} can be restored: "
-      + "; ".join(f"{step}: {reason}" for step, reason in damaged.items())
+      + "; ".join(f"{one}: {reason}" for one, reason in damaged.items())
     )
   return None
 

@@ -1,4 +1,4 @@
-"""What the commands that take a config share: flags, and errors in one line."""
+"""What the commands share: flags, and errors in one line."""
 
 import os
 import re
@@ -12,23 +12,30 @@ from ml_collections import config_flags
 from jaxgan import runtime
 from jaxgan.config import InputError, first_line
 
-CONFIG = config_flags.DEFINE_config_file(
-  "config",
-  None,
-  "File of the run's config, and after a colon its preset.",
-  lock_config=True,
-)
+
+def define_config() -> flags.FlagHolder:
+  """Defines the flag `--config` of a command, and returns it."""
+  return config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "File of the run's config, and after a colon its preset.",
+    lock_config=True,
+  )
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], arguments: bool = False) -> None:
   """Parses the flags and calls `main`.
 
   What is the user's to mend ends the process with one line and status 1.
+
+  Args:
+    main: the command.
+    arguments: whether it takes what is left when flags are parsed.
   """
 
   def guarded(argv: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)
-    if len(argv) > 1:
+    logging.set_verbosity(logging.ERROR)
+    if len(argv) > 1 and not arguments:
       sys.exit(f"error: unknown argument {argv[1]!r}")
     runtime.set_up()
     try:
@@ -37,7 +44,7 @@ def run(main: Callable[[], None]) -> None:
       platforms = os.environ.get("JAX_PLATFORMS")
       sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
     try:
-      main()
+      main(*argv[1:])
     except (InputError, ArithmeticError, OSError) as e:
       sys.exit(f"error: {e}")
     except (MemoryError, jax.errors.JaxRuntimeError) as e:
@@ -53,9 +60,10 @@ def run(main: Callable[[], None]) -> None:
 def _parse_flags(argv: list[str]) -> list[str]:
   try:
     rest = flags.FLAGS(argv)
-    if not CONFIG.value:
-      raise flags.Error("give a config, such as --config=configs/wgan_gp.py")
-    _ = CONFIG.value.algorithm  # raises where the file could not be read
+    if "config" in flags.FLAGS:
+      if not flags.FLAGS.config:
+        raise flags.Error("give a config, such as --config=configs/wgan_gp.py")
+      _ = flags.FLAGS.config.algorithm  # raises where it could not be read
     return rest
   except Exception as e:  # a config file is code, and may fail in any way
     text = str(e).strip()

@@ -12,6 +12,9 @@ RUNTIME_KEYS = (
   "log_every",
   "sample_every",
   "checkpoint_every",
+  "eval_every",
+  "eval_samples",
+  "inception",
   "parallel",
 )
 
@@ -31,7 +34,8 @@ def base_config(preset: str) -> ConfigDict:
   Args:
     preset: "digits", "typeset_digits", "stacked_digits", "ring", "grid"
       (built in, no download), "mnist", "fashion_mnist", "cifar10", "celeba"
-      (through TensorFlow Datasets), or "folder" (images below `data.path`).
+      (through TensorFlow Datasets), "usps" (its text files in `data.path`),
+      or "folder" (images below `data.path`).
 
   Raises:
     InputError: for another preset.
@@ -47,6 +51,11 @@ def base_config(preset: str) -> ConfigDict:
       "log_every": 100,  # rounds, as are the two below
       "sample_every": 500,  # 0: only at the end
       "checkpoint_every": 1000,  # 0: only at the end
+      # Rounds between evaluations, after each of which the best checkpoint so
+      # far is kept beside the latest; 0: never.
+      "eval_every": 0,
+      "eval_samples": 5000,
+      "inception": "",  # file of weights, for FID; or a classifier is used
       "ema_decay": 0.999,  # 0: samples come from the weights themselves
       "dtype": "float32",  # of the networks' arithmetic; or "bfloat16"
       "parallel": "pmap",  # or "shard_map"
@@ -84,6 +93,27 @@ def unconditional_config(preset: str) -> ConfigDict:
   return config
 
 
+def classifier_config(preset: str) -> ConfigDict:
+  """Returns `base_config(preset)` with the keys of a small classifier."""
+  config = base_config(preset)
+  config.algorithm = "classifier"
+  config.steps = 2000
+  config.batch_size = 128
+  config.data.flip = False  # digits and letters are not symmetric
+  config.data.crop = config.data.image_size // 16
+  config.classifier = ConfigDict({"widths": (32, 64), "features": 64})
+  config.optimizers = ConfigDict(
+    {
+      "classifier": {
+        "name": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "linear",
+      }
+    }
+  )
+  return config
+
+
 _DATA: dict[str, dict[str, Any]] = {
   "digits": {"name": "digits", "image_size": 16},
   "typeset_digits": {"name": "typeset_digits", "image_size": 16},
@@ -93,6 +123,7 @@ _DATA: dict[str, dict[str, Any]] = {
   # 28 + 2 * 2: no pixel of a digit is resampled.
   "mnist": {"name": "mnist", "pad": 2},
   "fashion_mnist": {"name": "fashion_mnist", "pad": 2},
+  "usps": {"name": "usps", "image_size": 16},
   "cifar10": {"name": "cifar10", "channels": 3, "flip": True},
   "celeba": {
     "name": "celeb_a",
@@ -110,12 +141,16 @@ def check(config: ConfigDict) -> None:
   Raises:
     InputError: naming the key and a value that would do.
   """
-  for key in ("steps", "batch_size", "log_every"):
+  for key in ("steps", "batch_size", "log_every", "eval_samples"):
     if config[key] < 1:
       raise InputError(f"{key}={config[key]}: give at least 1")
-  for key in ("sample_every", "checkpoint_every"):
+  for key, zero in (
+    ("sample_every", "only at the end"),
+    ("checkpoint_every", "only at the end"),
+    ("eval_every", "never"),
+  ):
     if config[key] < 0:
-      raise InputError(f"{key}={config[key]}: give 0 (only at the end) or more")
+      raise InputError(f"{key}={config[key]}: give 0 ({zero}) or more")
   if not 0 <= config.seed < 2**32:
     raise InputError(f"seed={config.seed}: give a value from 0 to 2^32 - 1")
   if not 0 <= config.ema_decay < 1:
@@ -142,7 +177,7 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
     for optimizer in new.optimizers.values()
   ):
     runtime.remove("steps")
-  old, new = _flatten(old), _flatten(new)
+  old, new = flatten(old), flatten(new)
   return [
     f"{key} ({old.get(key, 'unset')} -> {new.get(key, 'unset')})"
     for key in sorted({**old, **new})
@@ -150,11 +185,12 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   ]
 
 
-def _flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+  """The config's values, all at one level, by keys such as "data.name"."""
   flat = {}
   for key, value in config.items():
     if isinstance(value, ConfigDict):
-      flat |= _flatten(value, f"{prefix}{key}.")
+      flat |= flatten(value, f"{prefix}{key}.")
     else:
       flat[prefix + key] = list(value) if isinstance(value, tuple) else value
   return flat

@@ -67,6 +67,13 @@ def open_logs(
     yield write
 
 
+def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
+  """The lines of a run's metrics; those that a crash cut short are left out."""
+  path = workdir / "metrics.jsonl"
+  lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+  return [json.loads(line) for line in lines if _step(line) < float("inf")]
+
+
 def replace(path: pathlib.Path, text: str) -> None:
   """Writes a file such that a crash leaves the old or the new one whole."""
   temporary = path.with_name(f"{path.name}.tmp")

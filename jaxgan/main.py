@@ -8,6 +8,7 @@ from absl import flags
 from jaxgan import command
 from jaxgan.train import train
 
+_CONFIG = command.define_config()
 _WORKDIR = flags.DEFINE_string(
   "workdir",
   None,
@@ -23,7 +24,7 @@ def main() -> None:
     name = pathlib.Path(file).stem
     workdir = pathlib.Path("runs", f"{name}_{preset}" if preset else name)
   try:
-    train(command.CONFIG.value, workdir)
+    train(_CONFIG.value, workdir)
   except KeyboardInterrupt:
     sys.exit(
       "error: interrupted; the same command resumes at the last checkpoint, "

@@ -1,8 +1,8 @@
 """What a person looks at: grids of images, plots of points, curves, GIFs."""
 
-import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -35,10 +35,13 @@ def picture(samples: Mapping[str, np.ndarray]) -> Image.Image:
   return canvas
 
 
-def grid(images: np.ndarray, gap: int = _GAP) -> Image.Image:
-  """Draws images `[B, H, W, C]` in [-1, 1] on a near-square white grid.
+def grid(
+  images: np.ndarray, gap: int = _GAP, columns: int | None = None
+) -> Image.Image:
+  """Draws images `[B, H, W, C]` in [-1, 1] on a white grid.
 
-  Small images are enlarged by a whole factor to 64 pixels or more.
+  Small images are enlarged by a whole factor to 64 pixels or more. By default
+  the grid is nearly square.
   """
   images = np.asarray(images, np.float32)
   count, height, width, _ = images.shape
@@ -46,7 +49,7 @@ def grid(images: np.ndarray, gap: int = _GAP) -> Image.Image:
   pixels = np.clip((images + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
   pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
   pixels = np.broadcast_to(pixels, (*pixels.shape[:3], 3))
-  columns = int(np.ceil(np.sqrt(count)))
+  columns = columns or int(np.ceil(np.sqrt(count)))
   rows = -(-count // columns)
   step_y, step_x = height * scale + gap, width * scale + gap
   canvas = np.full((rows * step_y + gap, columns * step_x + gap, 3), 255, "u1")
@@ -56,31 +59,48 @@ def grid(images: np.ndarray, gap: int = _GAP) -> Image.Image:
   return Image.fromarray(canvas)
 
 
-def curves(metrics: pathlib.Path, output: pathlib.Path) -> None:
-  """Plots every scalar of a `metrics.jsonl` over the rounds, as a PNG."""
-  rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-  names = sorted({name for row in rows for name in row} - {"step"})
-  figure = Figure((10, 2.2 * -(-len(names) // 2)), layout="constrained")
-  axes = figure.subplots(-(-len(names) // 2), 2, squeeze=False).flat
+def curves(
+  runs: Mapping[str, Sequence[Mapping[str, float]]], output: Any
+) -> None:
+  """Plots every scalar of the runs over the rounds, as a PNG.
+
+  Args:
+    runs: by name, the rows of their `metrics.jsonl`.
+    output: a path or a binary file.
+  """
+  names = sorted({key for rows in runs.values() for row in rows for key in row})
+  names = [name for name in names if name != "step"]
+  height = max(1, -(-len(names) // 2))
+  figure = Figure((10, 2.2 * height), layout="constrained")
+  axes = figure.subplots(height, 2, squeeze=False).flat
   for ax, name in zip(axes, names, strict=False):
-    values = [(row["step"], row[name]) for row in rows if name in row]
-    ax.plot(*zip(*values, strict=True), linewidth=1)
+    for run, rows in runs.items():
+      values = [(row["step"], row[name]) for row in rows if name in row]
+      # Runs without it get no line, but keep their colour.
+      ax.plot(*np.reshape(values, (-1, 2)).T, linewidth=1, label=run)
     ax.set_title(name, fontsize=9)
     ax.grid(alpha=0.3)
   for ax in axes:  # those left over
     ax.set_visible(False)
-  figure.savefig(output, dpi=100)
+  if len(runs) > 1 and names:
+    lines, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside upper center", ncols=4)
+  figure.savefig(output, dpi=100, format="png")
 
 
-def animate(pictures: list[pathlib.Path], output: pathlib.Path) -> None:
-  """Joins PNGs of one size into a GIF that rests on the last."""
-  frames = [Image.open(path).convert("P") for path in pictures]
-  durations = [250] * (len(frames) - 1) + [3000]
+def animate(
+  pictures: Iterable[Image.Image],
+  output: pathlib.Path,
+  milliseconds: int = 250,
+  rest: int = 3000,
+) -> None:
+  """Joins pictures of one size into a GIF that rests on the last."""
+  frames = [picture.convert("P") for picture in pictures]
   frames[0].save(
     output,
     save_all=True,
     append_images=frames[1:],
-    duration=durations,
+    duration=[milliseconds] * (len(frames) - 1) + [rest],
     loop=0,
   )
 

@@ -26,6 +26,12 @@ def set_up() -> None:
   _keep_compilations()
 
 
+def cache_folder() -> pathlib.Path:
+  """The folder for what can be made again: `~/.cache/jaxgan`."""
+  root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+  return pathlib.Path(root, "jaxgan")
+
+
 def _accelerated() -> bool:
   """Whether JAX may find a GPU or TPU; asking JAX itself would start it."""
   return bool(entry_points(group="jax_plugins")) or bool(find_spec("libtpu"))
@@ -57,8 +63,7 @@ def _keep_compilations() -> None:
   Where JAX_COMPILATION_CACHE_DIR is set, that folder is used instead.
   """
   if jax.config.jax_compilation_cache_dir is None:
-    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    folder = pathlib.Path(root, "jaxgan", _processor())
+    folder = cache_folder() / _processor()
     try:
       folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -14,13 +14,14 @@ import jax
 import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
+from PIL import Image
 from tqdm import tqdm
 
 from jaxgan import checkpoint, data, parallel, pictures
 from jaxgan import config as config_lib
 from jaxgan.config import InputError, first_line
 from jaxgan.data.batches import feed, make_prepare, shuffled, to_float
-from jaxgan.logging import open_logs, replace
+from jaxgan.logging import open_logs, replace, rows
 from jaxgan.train_step import (
   GUARDED,
   Algorithm,
@@ -145,6 +146,13 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     else:
       print(f"resuming {workdir} at round {start}")
 
+    evaluate = None
+    if config.eval_every:
+      from jaxgan import measure  # which trains classifiers by this function
+
+      evaluate, _ = measure.create(
+        config, algorithm, config.eval_samples, inception=config.inception
+      )
     sample = jax.jit(algorithm.sample)
     points = len(data.example_shape(config.data)) == 1
     shown = source[
@@ -155,6 +163,9 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       )
     ]
     shown = {key: to_float(array) for key, array in shown.items()}
+    if algorithm.latents:
+      keys = jax.random.split(sample_rng, len(shown["image"]))
+      shown["latent"] = algorithm.latents(keys)
     state = mapping.replicate(state)
     window, clock = [], time.time()
     with (
@@ -176,15 +187,17 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
           jax.block_until_ready(window[-3])
         bar.update()
 
-        log, show, save = (
+        log, show, save, measured = (
           step == config.steps or (every and step % every == 0)
           for every in (
             config.log_every,
             config.sample_every,
             config.checkpoint_every,
+            config.eval_every,
           )
         )
-        if log or save:
+        measured = measured and evaluate
+        if log or save or measured:
           window = _fetch(window, step - len(window) + 1)
         if log:
           seconds, clock = time.time() - clock, time.time()
@@ -202,13 +215,21 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
             }
           )
           window = []
-        if show:
+        if show or measured:
           variables = sampling_variables(mapping.unreplicate(state))
-          samples = sample(*variables, shown, sample_rng)
+        if show and (samples := sample(*variables, shown)):
           real = {"real": shown["image"]} if "image" in shown else {}
           write(step, picture=pictures.picture({**real, **samples}))
-        if save:
-          checkpoint.save(manager, mapping.unreplicate(state), config)
+        score = None
+        if measured:
+          began = time.time()
+          metrics = evaluate(variables)
+          clock += time.time() - began
+          write(step, {f"eval/{k}": m.value for k, m in metrics.items()})
+          first = next(iter(metrics.values()))
+          score = first.value if first.lower else -first.value
+        if save or measured:
+          checkpoint.save(manager, mapping.unreplicate(state), config, score)
   _summarize(workdir)
   return mapping.unreplicate(state)
 
@@ -230,11 +251,11 @@ def _claim(workdir: pathlib.Path) -> None:
 
 def _fetch(window: list[Any], first: int) -> list[dict[str, float]]:
   """Brings the metrics of rounds `first`, ... to the host and checks them."""
-  rows = [
+  fetched = [
     {key: value.flat[0] for key, value in row.items()}
     for row in jax.device_get(window)
   ]
-  for step, row in enumerate(rows, first):
+  for step, row in enumerate(fetched, first):
     for key, value in row.items():
       player, name = key.split("/", 1)
       if name in GUARDED and not np.isfinite(value):
@@ -243,11 +264,12 @@ def _fetch(window: list[Any], first: int) -> list[dict[str, float]]:
           "before that update, checkpoints are not affected; lower the "
           "learning rate or change the seed"
         )
-  return rows
+  return fetched
 
 
 def _summarize(workdir: pathlib.Path) -> None:
-  pictures.curves(workdir / "metrics.jsonl", workdir / "curves.png")
+  pictures.curves({workdir.name: rows(workdir)}, workdir / "curves.png")
   if samples := sorted((workdir / "samples").glob("*.png")):
     every = -(-len(samples) // 50)  # a GIF of at most 50 frames
-    pictures.animate(samples[::-every][::-1], workdir / "samples.gif")
+    frames = map(Image.open, samples[::-every][::-1])
+    pictures.animate(frames, workdir / "samples.gif")

@@ -78,10 +78,15 @@ class Algorithm(NamedTuple):
     losses: by player, what it minimises.
     optimizers: by player.
     schedule: the turns of a round, `((player, updates), ...)`.
-    sample: `(params, model_state, batch, rng) -> {name: images}`, images
-      `[B, H, W, C]` in [-1, 1], one for each example of the batch.
+    sample: `(params, model_state, batch, train) -> {name: images}`, images
+      `[B, H, W, C]` in [-1, 1], one for each example of the batch, which
+      holds `latent` where there are latents; with `train`, batch norm uses
+      the batch's own statistics, and needs the axis `AXIS`. `{}` where there
+      is nothing to see.
     ema: the players whose parameters are averaged.
     before: by player, what the updates of its turn can share; optional.
+    latents: `keys [B] -> latents [B, Z]`, one for each key; None where
+      samples are not drawn from noise.
   """
 
   init: Callable[[jax.Array, Batch], tuple[dict[str, Params], dict[str, Any]]]
@@ -91,6 +96,7 @@ class Algorithm(NamedTuple):
   sample: Callable[..., dict[str, jax.Array]]
   ema: tuple[str, ...] = ("generator",)
   before: Mapping[str, TurnFn] = MappingProxyType({})
+  latents: Callable[[jax.Array], jax.Array] | None = None
 
 
 def minibatches(algorithm: Algorithm) -> int:

@@ -1,9 +1,12 @@
 """Eight simulated devices, a compilation cache, and small configs."""
 
+import importlib.util
 import os
 import pathlib
 import runpy
+import sys
 import tempfile
+from unittest import mock
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # The tests compile much and compute little: less optimization makes them a
@@ -20,6 +23,7 @@ os.environ.setdefault(
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 from ml_collections import ConfigDict  # noqa: E402
 from PIL import Image  # noqa: E402
 
@@ -40,7 +44,7 @@ def load_config(name: str, preset: str | None = None) -> ConfigDict:
 def shrink(config: ConfigDict) -> ConfigDict:
   """Makes networks and batch tiny, in place."""
   config.batch_size = 16
-  for player in ("generator", "critic"):
+  for player in config.optimizers:
     network = config[player]
     if "width" in network:
       network.width = 4
@@ -48,8 +52,9 @@ def shrink(config: ConfigDict) -> ConfigDict:
       network.hidden = (16,) * len(network.hidden)
     if "widths" in network:
       network.widths = (8,) * len(network.widths)
-  config.latent_size = 8
-  config.n_critic = min(config.n_critic, 2)  # unrolled: it costs compilation
+  if "latent_size" in config:
+    config.latent_size = 8
+    config.n_critic = min(config.n_critic, 2)  # unrolled: it costs compilation
   return config
 
 
@@ -67,3 +72,21 @@ def write_images(folder, count, size=(20, 20), mode="RGB"):
     shape = (size[1], size[0], len(mode))
     pixels = rng.integers(0, 256, shape, np.uint8)
     Image.fromarray(pixels.squeeze(), mode=None).save(folder / f"{i:03d}.png")
+
+
+def import_torch_fidelity():
+  """Returns the package torch_fidelity; without it, skips the test.
+
+  At import it asks for torchvision, which what the tests use does without.
+  """
+  pytest.importorskip("torch")
+  stand_ins = {}
+  if importlib.util.find_spec("torchvision") is None:
+    for name in ("", ".datasets", ".transforms", ".transforms.functional"):
+      stand_ins["torchvision" + name] = mock.MagicMock()
+  sys.modules.update(stand_ins)
+  try:
+    return pytest.importorskip("torch_fidelity")
+  finally:
+    for name in stand_ins:
+      del sys.modules[name]

@@ -113,6 +113,32 @@ def test_only_the_latest_are_kept(workdir):
   assert steps == {"2", "3", "4"}
 
 
+def test_the_best_is_kept_and_never_one_that_is_not_finite(tmp_path):
+  metrics = [None, 5.0, float("nan"), 6.0, None, float("-inf"), 7.0, None]
+  for chunk in (range(3), range(3, 8)):  # two processes, as it were
+    with checkpoint.open_manager(tmp_path) as manager:
+      for i in chunk:
+        checkpoint.save(manager, make_state(i + 1), CONFIG, metrics[i])
+  with checkpoint.open_manager(tmp_path, read_only=True) as manager:
+    assert sorted(manager.all_steps()) == [2, 6, 7, 8]
+    assert manager.best_step() == 2
+    state = checkpoint.restore(manager, make_state(0), step=2)
+    assert state.step == 2
+    assert checkpoint.stored_config(manager, 2) is not None
+
+
+def test_reading_changes_nothing(workdir):
+  flip(data_file(workdir, 3))
+  with checkpoint.open_manager(workdir, read_only=True) as manager:
+    with pytest.warns(UserWarning, match="checkpoint 3 is damaged: "):
+      state = checkpoint.restore(manager, make_state(0), set_aside=False)
+    assert state.step == 2
+    with pytest.raises(InputError, match="3: "):
+      checkpoint.restore(manager, make_state(0), step=3)
+  assert (workdir / "checkpoints" / "3").is_dir()
+  assert not (workdir / "damaged").exists()
+
+
 def test_digest_sees_every_kind_of_change():
   state = make_state(1)
   seen = {checkpoint.digest(state)}

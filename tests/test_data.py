@@ -17,7 +17,7 @@ from jaxgan.data import images, mixtures
 
 @pytest.mark.parametrize(
   ("name", "count", "classes"),
-  [("digits", 1797, 10), ("typeset_digits", 6000, 10)],
+  [("digits", 1437, 10), ("typeset_digits", 6000, 10)],
 )
 def test_digits(name, count, classes):
   source = data.create(data_config(name))
@@ -40,13 +40,24 @@ def test_handwritten_digits_are_those_of_scikit_learn():
   from sklearn.datasets import load_digits
 
   expected = load_digits()
-  source = data.create(data_config("digits", image_size=11))  # digits of 8x8
-  found = source[np.arange(len(source))]
-  np.testing.assert_array_equal(
-    found["image"][:, 1:9, 1:9, 0],
-    (expected.images * 255 / 16).astype(np.uint8),
+  images = (expected.images * 255 / 16).astype(np.uint8)
+  known = sorted(
+    (image.tobytes(), label)
+    for image, label in zip(images, expected.target, strict=True)
   )
-  np.testing.assert_array_equal(found["label"], expected.target)
+  found = []
+  for split in ("train", "test"):  # both together are all of them
+    source = data.create(
+      data_config("digits", image_size=11, split=split)  # digits of 8x8
+    )
+    part = source[np.arange(len(source))]
+    found += [
+      (image[1:9, 1:9, 0].tobytes(), label)
+      for image, label in zip(part["image"], part["label"], strict=True)
+    ]
+  assert sorted(found) == known
+  assert len(source) == 360
+  assert np.bincount(part["label"]).min() > 20
 
 
 def test_typeset_digits_are_always_the_same():
@@ -77,8 +88,8 @@ def test_stacked_digits():
 @pytest.mark.parametrize(
   ("name", "centres", "deviation"),
   [
-    ("ring", mixtures.ring_centres(), 0.01),
-    ("grid", mixtures.grid_centres(), 0.05),
+    ("ring", mixtures.ring().centres, 0.01),
+    ("grid", mixtures.grid().centres, 0.05),
   ],
 )
 def test_mixtures(name, centres, deviation):
@@ -91,6 +102,74 @@ def test_mixtures(name, centres, deviation):
   counts = np.bincount(points["label"]) / len(source)
   np.testing.assert_allclose(counts, 1 / len(centres), rtol=0.1)
   assert len(counts) == {"ring": 8, "grid": 25}[name]
+
+
+@pytest.mark.parametrize(
+  "name", ["digits", "typeset_digits", "stacked_digits", "ring"]
+)
+def test_held_out_examples_are_others(name):
+  config = data_config(name)
+  other = data.held_out(config)
+  assert (other.split, config.split) == ("test", "train")
+  rows = [
+    {x.tobytes() for x in data.create(c)[np.arange(300)]["image"]}
+    for c in (config, other)
+  ]
+  assert not rows[0] & rows[1]
+  with pytest.raises(InputError, match="no split 'all'"):
+    data.create(data_config(name, split="all"))
+
+
+def test_classes():
+  counts = {"digits": 10, "stacked_digits": 1000, "grid": 25, "folder": 0}
+  for name, count in counts.items():
+    assert data.classes(data_config(name)) == count
+
+
+def write_usps(folder, split, lines):
+  np.savetxt(folder / f"zip.{split}.gz", lines, fmt="%.4f")
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_usps(tmp_path, size):
+  rng = np.random.default_rng(0)
+  for split, count in (("train", 12), ("test", 7)):
+    pixels = rng.uniform(-1, 1, (count, 256)).round(3)
+    labels = np.arange(count) % 10
+    write_usps(tmp_path, split, np.column_stack([labels, pixels]))
+  config = data_config("usps", path=str(tmp_path), image_size=size)
+  assert len(data.create(config)) == 12
+  source = data.create(data.held_out(config))
+  batch = source[np.arange(7)]
+  np.testing.assert_array_equal(batch["label"], labels)
+  assert batch["image"].shape == (7, size, size, 1)
+  if size == 16:
+    floats = batch["image"].reshape(7, 256) / 127.5 - 1
+    np.testing.assert_allclose(floats, pixels, atol=0.5 / 127.5 + 1e-6)
+
+
+@pytest.mark.parametrize(
+  ("lines", "message"),
+  [
+    (None, "zip.train.gz"),
+    (np.zeros((3, 200)), "not that of USPS"),
+    (np.full((3, 257), 11.0), "other labels"),
+    (np.full((3, 257), 2.0), "other labels"),
+  ],
+)
+def test_files_that_are_not_usps(tmp_path, lines, message):
+  if lines is not None:
+    write_usps(tmp_path, "train", lines)
+  with pytest.raises(InputError, match=message):
+    data.create(data_config("usps", path=str(tmp_path)))
+
+
+def test_a_damaged_usps_file(tmp_path):
+  write_usps(tmp_path, "train", np.zeros((300, 257)))
+  path = tmp_path / "zip.train.gz"
+  path.write_bytes(path.read_bytes()[:-40])
+  with pytest.raises(InputError, match="not that of USPS"):
+    data.create(data_config("usps", path=str(tmp_path)))
 
 
 # Folders of images.

@@ -39,6 +39,11 @@ def test_panels_stand_side_by_side():
   assert right.mean() < 60  # black but for the gaps
 
 
+def test_a_grid_of_given_columns():
+  grid = pictures.grid(np.zeros((6, 64, 64, 1)), columns=2)
+  assert grid.size == (2 * 68 + 4, 3 * 68 + 4)
+
+
 def test_points_are_plotted():
   points = np.random.default_rng(0).normal(size=(100, 2))
   picture = pictures.picture({"real": points, "generated": points / 9})
@@ -65,13 +70,17 @@ def test_logs_are_cut_back_to_the_round_resumed_from(tmp_path):
   assert names == ["00000010", "00000020"]
   assert list(tmp_path.glob("events.out.tfevents.*"))
 
-  pictures.curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
-  with Image.open(tmp_path / "curves.png") as image:
-    assert image.width > 500
+
+def test_curves_of_one_run_and_of_several(tmp_path):
+  rows = [{"step": i, "a": i**2, "b": -i} for i in range(5)]
+  for runs in ({"x": rows}, {"x": rows, "y": rows[:2] + [{"step": 9}]}, {}):
+    pictures.curves(runs, tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as image:
+      assert image.width > 500
+
+
+def test_animation(tmp_path):
   frames = [Image.new("RGB", (8, 8), c) for c in ("red", "blue", "green")]
-  paths = [tmp_path / f"{i}.png" for i in range(3)]
-  for frame, path in zip(frames, paths, strict=True):
-    frame.save(path)
-  pictures.animate(paths, tmp_path / "a.gif")
+  pictures.animate(frames, tmp_path / "a.gif")
   with Image.open(tmp_path / "a.gif") as image:
     assert image.n_frames == 3

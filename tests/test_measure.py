@@ -1,0 +1,349 @@
+"""Measures of samples: reference, floors, protocols, evaluation in training."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ROOT, data_config, load_config, shrink, write_images
+
+from jaxgan import checkpoint, data, features, measure, run
+from jaxgan.config import InputError
+from jaxgan.data.arrays import ArraySource
+from jaxgan.features import FeatureNet
+from jaxgan.train import create_algorithm, train
+from jaxgan.train_step import sampling_variables
+
+
+def plain_net(size=3, classes=10):
+  """Features that a test can compute by itself: grey levels of pixels."""
+
+  def apply(variables, images):
+    flat = jnp.asarray(images).reshape(len(images), -1) / 255.0
+    return flat[:, 100 : 100 + size], flat[:, 50:60]
+
+  return FeatureNet("pixels-", "pixels", "0", "none", classes, size, apply)
+
+
+@pytest.fixture
+def few(monkeypatch):
+  """Batches of 16, so that there are several."""
+  monkeypatch.setattr(run, "BATCH", 16)
+
+
+def test_statistics_are_those_of_all_images(few, monkeypatch):
+  monkeypatch.setattr(measure, "KEPT", 40)
+  net = plain_net()
+  images = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 1), np.uint8)
+  source = ArraySource({"image": images, "label": np.arange(70) % 10})
+  order = np.arange(70)[::-1]
+  found = measure.collect(net, run.examples(source, order), 70, "images")
+  expected = images[::-1].reshape(70, -1)[:, 100:103] / 255
+  np.testing.assert_allclose(found.moments.mean, expected.mean(0), rtol=1e-6)
+  np.testing.assert_allclose(
+    found.moments.scatter / 69, np.cov(expected.T), rtol=1e-5
+  )
+  np.testing.assert_allclose(found.features, expected[:40], rtol=1e-6)
+  np.testing.assert_array_equal(found.labels, (np.arange(70) % 10)[::-1])
+  assert found.logits.shape == (70, 10)
+
+
+def test_reference_and_floor(few):
+  real = measure.reference(data_config("digits"), plain_net())
+  assert len(real.real.logits) == 1437
+  assert len(real.held_out.logits) == 360
+  assert real.protocol["held_out_split"] == "test"
+  assert real.protocol["real"] == 1437
+  # Training images against themselves, and held-out ones as the floor.
+  metrics = measure.compare(real, real.real)
+  assert abs(metrics["pixels-FID"].value) < 1e-12
+  assert metrics["pixels-precision"].value == 1
+  assert metrics["pixels-coverage"].value == 1
+  assert metrics["pixels-FID"].floor > 1e-4
+  same = measure.compare(real, real.held_out)
+  for name, metric in same.items():
+    assert metric.value == metric.floor, name
+  assert [name for name, m in same.items() if m.lower] == [
+    "pixels-FID", "pixels-KID", "reverse KL",
+  ]  # fmt: skip
+
+
+def test_a_limit_on_the_real_images(few):
+  real = measure.reference(data_config("digits"), plain_net(), most=50)
+  assert len(real.real.logits) == real.protocol["real"] == 50
+
+
+def test_a_folder_has_halves_for_a_floor(few, tmp_path):
+  write_images(tmp_path, 41, mode="L")
+  config = data_config(path=str(tmp_path), image_size=20, channels=1)
+  real = measure.reference(config, plain_net(classes=0))
+  assert len(real.real.logits) == 41
+  assert {len(real.floor_real.logits), len(real.held_out.logits)} == {20, 21}
+  assert real.protocol["held_out_split"] == "second half"
+  both = np.concatenate([real.floor_real.features, real.held_out.features])
+  np.testing.assert_allclose(real.real.moments.mean, both.mean(0), rtol=1e-6)
+  assert "modes" not in measure.compare(real, real.held_out)
+
+
+def test_too_few_images_say_how_many_are_needed(few, monkeypatch, tmp_path):
+  write_images(tmp_path, 3, mode="L")
+  config = data_config(path=str(tmp_path), image_size=20, channels=1)
+  with pytest.raises(InputError, match="3 real images: .* at least 4"):
+    measure.reference(config, plain_net(classes=0))
+  monkeypatch.setattr(features, "create", lambda *_: plain_net())
+  config = shrink(load_config("nsgan"))
+  with pytest.raises(InputError, match="samples=3: .* at least 4"):
+    measure.create(config, create_algorithm(config), 3)
+
+
+def test_a_floor_that_cannot_be_had_is_none(few):
+  real = measure.reference(data_config("digits"), plain_net())
+  short = real.held_out._replace(
+    moments=real.held_out.moments._replace(count=3)
+  )
+  metrics = measure.compare(real._replace(held_out=short), real.real)
+  assert metrics["pixels-FID"].floor is None
+  assert metrics["pixels-KID"].floor is not None
+
+
+def test_points():
+  mixture = data.MIXTURES["ring"]()
+  perfect = data.mixtures.draw(mixture, 7, 2500).arrays["image"]
+  metrics = measure.compare_points(perfect, mixture)
+  assert next(iter(metrics)) == "Wasserstein-2"
+  assert metrics["modes"] == (8, 8, False)
+  assert metrics["high quality"].value > 0.98
+  far = measure.compare_points(perfect[:500] + 1.0, mixture)["Wasserstein-2"]
+  # Shifted by (1, 1), from itself and not quite from another draw.
+  np.testing.assert_allclose(far.value, 2**0.5, rtol=0.05)
+  assert far.floor < 0.3
+  broken = measure.compare_points(np.full_like(perfect[:100], np.nan), mixture)
+  assert not np.isfinite(broken["Wasserstein-2"].value)
+
+
+def test_samples_do_not_depend_on_their_batch(monkeypatch):
+  config = shrink(load_config("dcgan"))
+  algorithm = create_algorithm(config)
+  params, model_state = algorithm.init(jax.random.key(0), {})
+  images = {}
+  for size in (16, 24):
+    monkeypatch.setattr(run, "BATCH", size)
+    sample = run.sampler(algorithm, seed=3)
+    batches = list(map(np.asarray, sample((params, model_state), 40)))
+    assert sum(map(len, batches)) == 40
+    images[size] = np.concatenate(batches)
+  assert images[16].dtype == np.uint8
+  difference = images[16].astype(int) - images[24]
+  assert np.abs(difference).max() <= 1  # rounded after sums in another order
+  # With the batch's own statistics, the batch matters.
+  sample = run.sampler(algorithm, 3, batch_statistics=True)
+  other = np.concatenate(list(sample((params, model_state), 40)))
+  assert np.abs(other.astype(int) - images[24]).mean() > 0.5
+  seeds = run.sampler(algorithm, seed=4)
+  assert (np.asarray(next(seeds((params, model_state), 8))) != other[:8]).any()
+
+
+def test_batch_statistics_are_of_all_devices():
+  # Eight simulated devices against the whole batch on one.
+  config = shrink(load_config("dcgan"))
+  algorithm = create_algorithm(config)
+  params, model_state = algorithm.init(jax.random.key(0), {})
+  z = run.draw(algorithm, 0, np.arange(16))
+  variables = run.replicate((params, model_state))
+  found = run.decoder(algorithm, True)(variables, z)
+  alone = jax.vmap(
+    lambda z: algorithm.sample(params, model_state, {"latent": z}, True),
+    axis_name="batch",
+  )(z[None])["generated"][0]
+  difference = np.asarray(found, int) - np.asarray(run.quantize(alone), int)
+  assert np.abs(difference).max() <= 1
+
+
+def test_quantization_rounds():
+  grey = np.array([-1.1, -1, -0.999, 0, 0.5, 1, 1.2]).reshape(7, 1, 1, 1)
+  found = np.asarray(run.quantize(jnp.asarray(grey)))
+  np.testing.assert_array_equal(found.ravel(), [0, 0, 0, 128, 191, 255, 255])
+
+
+def small(name="nsgan", preset=None, **values):
+  config = shrink(load_config(name, preset))
+  config.update_from_flattened_dict({"steps": 4, "log_every": 1} | values)
+  return config.lock()
+
+
+def test_evaluation_while_training(tmp_path, monkeypatch):
+  scores = iter([3.0, 5.0, float("nan"), 4.0, 4.5, 6.0])
+
+  def create(config, algorithm, count, inception):
+    assert (config.eval_samples, count, inception) == (77, 77, "")
+
+    def evaluate(variables):
+      params, _ = variables
+      assert set(params) == {"generator", "critic"}
+      return {
+        "first": measure.Metric(next(scores), 0.5, True),
+        "second": measure.Metric(1.0, None, False),
+      }
+
+    return evaluate, {}
+
+  monkeypatch.setattr(measure, "create", create)
+  config = small(eval_every=1, eval_samples=77, steps=6, checkpoint_every=0)
+  train(config, tmp_path)
+  with checkpoint.open_manager(tmp_path, read_only=True) as manager:
+    # The best and the latest three; NaN did not win.
+    assert sorted(manager.all_steps()) == [1, 4, 5, 6]
+    assert manager.best_step() == 1
+  lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+  rows = [json.loads(line) for line in lines]
+  found = [row["eval/first"] for row in rows if "eval/first" in row]
+  np.testing.assert_array_equal(found, [3, 5, np.nan, 4, 4.5, 6])
+  assert run.load(tmp_path, "best").state.step == 1
+  assert run.load(tmp_path, 5).state.step == 5
+  assert run.load(tmp_path).state.step == 6
+  with pytest.raises(InputError, match="no checkpoint 2, but 1, 4, 5, 6"):
+    run.load(tmp_path, 2)
+
+
+def test_higher_can_be_better(tmp_path):
+  config = small("classifier", steps=8, eval_every=2, checkpoint_every=0)
+  train(config, tmp_path)
+  lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+  found = {
+    row["step"]: row["eval/accuracy"]
+    for row in map(json.loads, lines)
+    if "eval/accuracy" in row
+  }
+  assert set(found) == {2, 4, 6, 8}
+  best = run.load(tmp_path, "best").state.step
+  assert found[int(best)] == max(found.values())
+
+
+def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
+  monkeypatch.setattr(features, "create", lambda *_: plain_net())
+  states = [
+    train(small(eval_every=every, eval_samples=40), tmp_path / str(every))
+    for every in (0, 2)
+  ]
+  digests = {checkpoint.digest(jax.device_get(state)) for state in states}
+  assert len(digests) == 1
+
+
+def test_no_run_no_checkpoint_no_best(tmp_path):
+  with pytest.raises(InputError, match="holds no checkpoints"):
+    run.load(tmp_path / "none")
+  assert not (tmp_path / "none").exists()
+  (tmp_path / "checkpoints").mkdir()
+  with pytest.raises(InputError, match="no checkpoint yet"):
+    run.load(tmp_path)
+  train(small(steps=1), tmp_path / "run")
+  with pytest.raises(InputError, match="eval_every"):
+    run.load(tmp_path / "run", "best")
+
+
+def test_a_damaged_checkpoint_is_not_measured(tmp_path):
+  train(small(steps=2, checkpoint_every=1), tmp_path)
+  folder = tmp_path / "checkpoints" / "2"
+  path = max(
+    (p for p in folder.rglob("*") if p.is_file()),
+    key=lambda p: p.stat().st_size,
+  )
+  content = bytearray(path.read_bytes())
+  content[len(content) // 2] ^= 1
+  path.write_bytes(content)
+  with pytest.raises(InputError, match="none of the checkpoints"):
+    run.load(tmp_path, 2)
+  with pytest.warns(UserWarning, match="checkpoint 2 is damaged"):
+    assert run.load(tmp_path).state.step == 1
+  # Only the training moves what is damaged.
+  assert not (tmp_path / "damaged").exists()
+
+
+def command(module, *arguments, cwd, devices=1):
+  environment = os.environ | {
+    "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    "PYTHONPATH": str(ROOT),
+    "XDG_CACHE_HOME": str(cwd / "cache"),
+  }
+  return subprocess.run(
+    [sys.executable, "-m", f"jaxgan.{module}", *map(str, arguments)],
+    capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
+  )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  """A folder with a GAN's run and a classifier's."""
+  workdir = tmp_path_factory.mktemp("runs")
+  train(small(), workdir / "gan")
+  train(small("classifier"), workdir / "classifier")
+  return workdir
+
+
+def test_the_command(workdir):
+  arguments = ("--workdir=gan", "--classifier=classifier", "--samples=300")
+  path = workdir / "gan" / "evaluation.json"
+  results = []
+  for devices in (1, 2):
+    result = command("evaluate", *arguments, cwd=workdir, devices=devices)
+    assert result.returncode == 0, result.stderr
+    results.append(json.loads(path.read_text()))
+  assert "digits-FID" in result.stdout
+  assert "300 samples, seed 0, averaged weights" in result.stdout
+  first, second = results
+  # The same numbers, but for the order of sums on two devices.
+  assert first["protocol"] == second["protocol"]
+  for name, metric in first["metrics"].items():
+    np.testing.assert_allclose(
+      metric["value"], second["metrics"][name]["value"], rtol=0.02, atol=1e-3
+    )
+  protocol = first["protocol"]
+  assert protocol["step"] == 4
+  assert (
+    protocol["features_sha256"]
+    == features.from_classifier(
+      workdir / "classifier", data_config("digits")
+    ).hash
+  )
+  assert protocol["versions"]["jax"] == jax.__version__
+  # And that of the library: the same net, samples and images.
+  found = run.load(workdir / "gan")
+  evaluate, _ = measure.create(
+    found.config, found.algorithm, 300, classifier=str(workdir / "classifier")
+  )
+  for name, metric in evaluate(sampling_variables(found.state)).items():
+    np.testing.assert_allclose(
+      metric.value, first["metrics"][name]["value"], rtol=0.02, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+  ("module", "arguments", "message"),
+  [
+    ("evaluate", [], "--workdir"),
+    ("evaluate", ["--workdir=gan", "--step=x"], "'x'"),
+    (
+      "evaluate",
+      ["--workdir=gan", "--classifier=classifier", "--samples=20"],
+      "at least 65",
+    ),
+    ("evaluate", ["--workdir=gan", "--inception=none.pth"], "none.pth"),
+    ("evaluate", ["--workdir=gan", "--config=x"], "config"),
+    ("sample", ["--workdir=gan", "--output=x.png", "--kind=x"], "grid"),
+    ("sample", ["--workdir=gan", "--output=x.jpg"], ".png"),
+    ("sample", ["--workdir=classifier", "--output=x.png"], "from noise"),
+    ("compare", ["none"], "none of the folders"),
+  ],
+  ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_commands_get_one_line(workdir, module, arguments, message):
+  result = command(module, *arguments, cwd=workdir)
+  assert result.returncode == 1
+  *warnings, line = result.stderr.strip().splitlines()
+  assert all(w.startswith("warning: ") for w in warnings)
+  assert line.startswith("error: ")
+  assert message in line
