@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains every objective on MNIST, and two on Fashion-MNIST, at equal cost,
-# then evaluates and compares them. The rounds of a run are those that take 5
-# minutes by `python -m jaxgan.benchmark` on two idle CPU cores.
+# then evaluates, draws and compares them. The rounds of a run are those that
+# take 5 minutes by `python -m jaxgan.benchmark` on two idle CPU cores.
 #
 #   TFDS_DATA_DIR=... benchmarks/quality.sh [FOLDER]
 #
@@ -30,3 +30,10 @@ train sngan:mnist 3200 "${half[@]}"
 train r3gan:mnist 1600 "${half[@]}"
 train dcgan:fashion_mnist 3200 "${half[@]}"
 train wgan_gp:fashion_mnist 760 "${gp[@]}"
+
+for run in "$runs"/*/; do
+  python -m jaxgan.evaluate --workdir="$run"
+  python -m jaxgan.sample --workdir="$run" --kind=grid --count=36 \
+    --output="$runs/$(basename "$run").png"
+done
+python -m jaxgan.compare "$runs"/*/ --output="$runs/comparison.html"

@@ -1,9 +1,11 @@
 """What the commands share: flags, and errors in one line."""
 
 import os
+import pathlib
 import re
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 from absl import app, flags, logging
@@ -11,6 +13,7 @@ from ml_collections import config_flags
 
 from jaxgan import runtime
 from jaxgan.config import InputError, first_line
+from jaxgan.run import Run, load
 
 
 def define_config() -> flags.FlagHolder:
@@ -21,6 +24,58 @@ def define_config() -> flags.FlagHolder:
     "File of the run's config, and after a colon its preset.",
     lock_config=True,
   )
+
+
+class RunFlags(NamedTuple):
+  """The flags of commands that work on a trained run."""
+
+  workdir: flags.FlagHolder
+  step: flags.FlagHolder
+  seed: flags.FlagHolder
+  ema: flags.FlagHolder
+  classifier: flags.FlagHolder
+  inception: flags.FlagHolder
+  data_path: flags.FlagHolder
+
+
+def define_run() -> RunFlags:
+  """Defines the flags of a command that works on a trained run."""
+  return RunFlags(
+    workdir=flags.DEFINE_string("workdir", None, "Folder of the run."),
+    step=flags.DEFINE_string(
+      "step", None, "Round of the checkpoint, or 'best'; else the newest."
+    ),
+    seed=flags.DEFINE_integer("seed", 0, "Of the samples' latents."),
+    ema=flags.DEFINE_bool("ema", True, "Whether to use averaged weights."),
+    classifier=flags.DEFINE_string(
+      "classifier",
+      "",
+      "Folder of a run of configs/classifier.py, for features; by default one "
+      "is trained for the data, once.",
+    ),
+    inception=flags.DEFINE_string(
+      "inception", "", "File of Inception's weights, for features."
+    ),
+    data_path=flags.DEFINE_string(
+      "data_path", None, "Where the data is, if not where the run found it."
+    ),
+  )
+
+
+def restore(given: RunFlags) -> Run:
+  """Returns the run that the flags name.
+
+  Raises:
+    InputError: where there is none, or a flag has an impossible value.
+  """
+  if not given.workdir.value:
+    raise InputError("give --workdir=DIR, the folder of a run")
+  if not 0 <= given.seed.value < 2**32:
+    raise InputError(f"seed={given.seed.value}: give 0 to 2^32 - 1")
+  run = load(pathlib.Path(given.workdir.value), given.step.value)
+  if given.data_path.value is not None:
+    run.config.data.path = given.data_path.value
+  return run
 
 
 def run(main: Callable[..., None], arguments: bool = False) -> None:
@@ -45,11 +100,16 @@ def run(main: Callable[..., None], arguments: bool = False) -> None:
       sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
     try:
       main(*argv[1:])
-    except (InputError, ArithmeticError, OSError) as e:
+    except (InputError, ArithmeticError) as e:
       sys.exit(f"error: {e}")
+    except OSError as e:
+      sys.exit(
+        f"error: {e.filename}: {e.strerror}" if e.filename else f"error: {e}"
+      )
     except (MemoryError, jax.errors.JaxRuntimeError) as e:
       if isinstance(e, MemoryError) or "RESOURCE_EXHAUSTED" in str(e):
-        sys.exit(f"error: out of memory, reduce batch_size: {first_line(e)}")
+        remedy = ", reduce batch_size" if "config" in flags.FLAGS else ""
+        sys.exit(f"error: out of memory{remedy}: {first_line(e)}")
       raise
     except KeyboardInterrupt:
       sys.exit("error: interrupted")

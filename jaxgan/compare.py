@@ -5,6 +5,7 @@ import html
 import io
 import json
 import pathlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,13 +21,10 @@ from jaxgan.train import create_algorithm, initial_state
 
 _OUTPUT = flags.DEFINE_string("output", "comparison.html", "Page to write.")
 
-# What a run's data is augmented by does not touch its evaluation.
-_NOT_PROTOCOL = (
-  "step",
-  "data.path",
-  "data.flip",
-  "data.crop",
-  "data.dequantize",
+# What may differ in evaluations whose figures can be compared. Where the data
+# lies says nothing: its digest does.
+_NOT_PROTOCOL = re.compile(
+  r"(step|versions\..*|data\.(path|flip|crop|dequantize))$"
 )
 
 
@@ -63,23 +61,24 @@ def read(workdir: pathlib.Path, name: str) -> Entry | None:
   parameters = None
   if config:
     try:
-      config = ConfigDict(config)
-      _, state = initial_state(config, create_algorithm(config))
+      own = ConfigDict(config)
+      _, state = initial_state(own, create_algorithm(own))
       parameters = sum(x.size for x in jax.tree.leaves(state.params))
     except Exception as e:  # of a config by another version, anything
       _warn(f"{workdir}: its networks cannot be built: {first_line(e)}")
   evaluation = _json(workdir / "evaluation.json")
   try:
     for metric in evaluation.get("metrics", {}).values():
-      _ = metric["value"] + 0.0
+      for key in ("value", "floor"):
+        _ = _show(metric[key])
     _ = evaluation.get("protocol", {}).items()
-  except (AttributeError, KeyError, TypeError):
+  except (AttributeError, KeyError, TypeError, ValueError):
     _warn(f"{workdir}: evaluation.json is not that of jaxgan.evaluate")
     evaluation = {}
   samples = sorted((workdir / "samples").glob("*.png"))
   entry = Entry(
     name,
-    flatten(ConfigDict(config)),
+    flatten(config),
     parameters,
     rows(workdir),
     evaluation,
@@ -96,8 +95,10 @@ def tables(entries: Sequence[Entry]) -> list[tuple[str, list[list[str]]]]:
     columns = {chr(65 + i): _protocol(g[0]) for i, g in enumerate(groups)}
     title = "Protocols that differ: their figures are not comparable"
     found.append((title, differences(columns)))
-  configs = {e.name: e.config for e in entries if e.config}
-  return [*found, ("Configs, where they differ", differences(configs))]
+  configs = differences({e.name: e.config for e in entries if e.config})
+  if len(configs) > 1:
+    found.append(("Configs, where they differ", configs))
+  return found
 
 
 def results(entries: Sequence[Entry]) -> list[list[str]]:
@@ -216,8 +217,8 @@ def _metrics(entry: Entry) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _protocol(entry: Entry) -> dict[str, Any]:
-  flat = flatten(ConfigDict(entry.evaluation.get("protocol", {})))
-  return {key: flat[key] for key in flat if key not in _NOT_PROTOCOL}
+  flat = flatten(entry.evaluation.get("protocol", {}))
+  return {key: flat[key] for key in flat if not _NOT_PROTOCOL.match(key)}
 
 
 def _show(value: float | None) -> str:
@@ -228,11 +229,11 @@ def _duration(rows: Sequence[Mapping[str, float]]) -> str:
   """Time of the rounds, from their rates."""
   seconds, before = 0.0, 0
   for row in rows:
-    if "rounds_per_second" in row:
-      seconds += (row["step"] - before) / row["rounds_per_second"]
+    if rate := row.get("rounds_per_second"):
+      seconds += (row["step"] - before) / rate
       before = row["step"]
   minutes, seconds = divmod(round(seconds), 60)
-  return f"{minutes} min {seconds} s" if rows else "-"
+  return f"{minutes} min {seconds} s" if before else "-"
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:
@@ -253,8 +254,12 @@ def main(*folders: str) -> None:
   """Compares the runs in the folders."""
   if not folders:
     raise InputError("give the folders of runs")
-  paths = [pathlib.Path(folder) for folder in dict.fromkeys(folders)]
-  names = [path.resolve().name for path in paths]
+  output = pathlib.Path(_OUTPUT.value)
+  if output.suffix != ".html":
+    raise InputError(f"output={output}: give a name that ends in .html")
+  resolved = {pathlib.Path(folder).resolve(): folder for folder in folders}
+  paths = [pathlib.Path(folder) for folder in resolved.values()]
+  names = [path.name for path in resolved]
   entries = []
   for path, name in zip(paths, names, strict=True):
     entry = read(path, name if names.count(name) == 1 else str(path))
@@ -264,7 +269,6 @@ def main(*folders: str) -> None:
       entries.append(entry)
   if not entries:
     raise InputError("none of the folders holds a run")
-  output = pathlib.Path(_OUTPUT.value)
   output.parent.mkdir(parents=True, exist_ok=True)
   replace(output, page(entries))
   for title, table in tables(entries):

@@ -1,5 +1,6 @@
 """The keys that all configs share, the data presets, and their checks."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,8 +14,6 @@ RUNTIME_KEYS = (
   "sample_every",
   "checkpoint_every",
   "eval_every",
-  "eval_samples",
-  "inception",
   "parallel",
 )
 
@@ -101,7 +100,13 @@ def classifier_config(preset: str) -> ConfigDict:
   config.batch_size = 128
   config.data.flip = False  # digits and letters are not symmetric
   config.data.crop = config.data.image_size // 16
-  config.classifier = ConfigDict({"widths": (32, 64), "features": 64})
+  config.classifier = ConfigDict(
+    {
+      "classes": 1000 if preset == "stacked_digits" else 10,
+      "widths": (32, 64),
+      "features": 64,
+    }
+  )
   config.optimizers = ConfigDict(
     {
       "classifier": {
@@ -185,11 +190,11 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
   ]
 
 
-def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-  """The config's values, all at one level, by keys such as "data.name"."""
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """The values of a config, all at one level, by keys such as "data.name"."""
   flat = {}
   for key, value in config.items():
-    if isinstance(value, ConfigDict):
+    if isinstance(value, (ConfigDict, dict)):
       flat |= flatten(value, f"{prefix}{key}.")
     else:
       flat[prefix + key] = list(value) if isinstance(value, tuple) else value

@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from jaxgan.algorithms import classifier
 from jaxgan.config import InputError, classifier_config
 from jaxgan.data.batches import to_float
 from jaxgan.models import inception
-from jaxgan.run import batch_size, load, over_devices, replicate
+from jaxgan.run import batch_size, load, over_devices, replicate, shard
 from jaxgan.train import create_algorithm, initial_state, train
 from jaxgan.train_step import sampling_variables
 
@@ -64,13 +65,24 @@ def create(config: ConfigDict, file: str = "", workdir: str = "") -> FeatureNet:
     return from_inception(file)
   if workdir:
     return from_classifier(pathlib.Path(workdir), config.data)
-  name = config.data.name
-  if not data.classes(config.data):
+  return _trained(config.data)
+
+
+def check(config: ConfigDict, file: str = "", workdir: str = "") -> None:
+  """Refuses what `create` could not do; at no cost.
+
+  Raises:
+    InputError: with a remedy.
+  """
+  if file and workdir:
+    raise InputError("give a classifier or Inception's weights, not both")
+  if file and not pathlib.Path(file).is_file():
+    raise InputError(f"no file {file}: give one of Inception's weights")
+  if not file and not workdir and not data.classes(config.data):
     raise InputError(
-      f"{name} has no labels to train a classifier with: give Inception's "
-      "weights"
+      f"{config.data.name} has no labels to train a classifier with: give "
+      "Inception's weights"
     )
-  return from_classifier(_trained(config.data), config.data)
 
 
 def from_inception(file: str) -> FeatureNet:
@@ -115,7 +127,10 @@ def from_classifier(workdir: pathlib.Path, config: ConfigDict) -> FeatureNet:
       f"the classifier in {workdir} is for images of shape {list(own)}, not "
       f"{list(shape)}"
     )
-  return with_variables(untrained(run.config), sampling_variables(run.state))
+  net = untrained(run.config)
+  if config.name != run.config.data.name:
+    net = net._replace(classes=0)  # of labels with another meaning
+  return with_variables(net, sampling_variables(run.state))
 
 
 def untrained(config: ConfigDict) -> FeatureNet:
@@ -144,13 +159,14 @@ def with_variables(net: FeatureNet, variables: Any) -> FeatureNet:
   return net._replace(hash=checkpoint.digest(own), variables=replicate(own))
 
 
-def _trained(config: ConfigDict) -> pathlib.Path:
-  """Folder of the classifier of a data set, trained if it is not there."""
+def _trained(config: ConfigDict) -> FeatureNet:
+  """The classifier of a data set, trained if it is not in the cache."""
   own = classifier_config("digits")
   own.data = config.copy_and_resolve_references()
   own.data.update(
     split="train", flip=False, dequantize=False, crop=config.image_size // 16
   )
+  own.classifier.classes = data.classes(config)
   # What it is, wherever its data is stored and on how many devices.
   _, template = initial_state(own, create_algorithm(own))
   key = own.copy_and_resolve_references()
@@ -160,14 +176,28 @@ def _trained(config: ConfigDict) -> pathlib.Path:
   devices = jax.device_count()
   own.batch_size = -(-own.batch_size // devices) * devices
   folder = runtime.cache_folder() / "classifiers"
-  folder.mkdir(parents=True, exist_ok=True)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as e:
+    raise InputError(
+      f"{folder} cannot be made: {e.strerror}; set XDG_CACHE_HOME, or give a "
+      "classifier"
+    ) from e
   workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
   # Two evaluations may need it at once.
   with filelock.FileLock(f"{workdir}.lock"):
-    if not (workdir / "curves.png").exists():  # which a run writes last
-      print(f"training a classifier of {config.name}, once, in {workdir}")
-      train(own, workdir)
-  return workdir
+    if workdir.exists():
+      try:
+        return from_classifier(workdir, config)
+      except InputError as e:
+        print(f"training again, for want of a whole one: {e}")
+        shutil.rmtree(workdir)
+    print(f"training a classifier of {config.name}, once, for {workdir}")
+    partial = workdir.with_name(f"{workdir.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    train(own, partial)
+    partial.rename(workdir)
+    return from_classifier(workdir, config)
 
 
 def _padded(
@@ -179,6 +209,7 @@ def _padded(
   def run(variables: Any, images: Any) -> tuple[jax.Array, jax.Array]:
     pad = np.pad if isinstance(images, np.ndarray) else jnp.pad
     rest = [(0, size - len(images))] + [(0, 0)] * (images.ndim - 1)
-    return mapped(variables, pad(images, rest) if rest[0][1] else images)
+    full = pad(images, rest) if rest[0][1] else images
+    return mapped(variables, shard(full))
 
   return run

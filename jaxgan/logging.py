@@ -68,22 +68,30 @@ def open_logs(
 
 
 def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
-  """The lines of a run's metrics; those that a crash cut short are left out."""
+  """The numbers of a run's metrics; what a crash cut short is left out."""
   path = workdir / "metrics.jsonl"
   lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-  return [json.loads(line) for line in lines if _step(line) < float("inf")]
+  found = [json.loads(line) for line in lines if _step(line) < float("inf")]
+  return [
+    {key: x for key, x in row.items() if isinstance(x, (int, float))}
+    for row in found
+  ]
 
 
 def replace(path: pathlib.Path, text: str) -> None:
   """Writes a file such that a crash leaves the old or the new one whole."""
   temporary = path.with_name(f"{path.name}.tmp")
   temporary.write_text(text)
-  temporary.replace(path)
+  try:
+    temporary.replace(path)
+  except OSError:
+    temporary.unlink()
+    raise
 
 
 def _step(line: str) -> float:
   """The round of a line of metrics; infinite if a crash cut it short."""
   try:
-    return json.loads(line)["step"]
+    return json.loads(line)["step"] + 0
   except (ValueError, KeyError, TypeError):
     return float("inf")

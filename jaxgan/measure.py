@@ -1,8 +1,9 @@
 """Measures of a model's samples, with the protocol that they depend on."""
 
+import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -31,8 +32,8 @@ class Metric(NamedTuple):
 
   Attributes:
     value: of the samples.
-    floor: the same of held-out real data, what perfect samples would get;
-      None where there is too little of it.
+    floor: the same of held-out real data, what as many perfect samples would
+      get; None where there is too little of it.
     lower: whether lower is better.
   """
 
@@ -47,7 +48,7 @@ class Statistics(NamedTuple):
   Attributes:
     moments: of their features.
     features: of the first of them, `[N, D]`.
-    logits: of all, `[N, K]`.
+    logits: of all, `[N, K]`, or fewer; see `collect`.
     labels: their own, `[N]`; empty where there are none.
   """
 
@@ -63,21 +64,23 @@ class Reference(NamedTuple):
   Attributes:
     net: the feature net.
     real: statistics of the training images.
-    held_out: statistics of other real images.
-    floor_real: what `held_out` is compared with: the training images, or where
-      there is no other split, that half of them which `held_out` is not.
+    floors: the metrics of held-out images, by name; None where they are too
+      few for one.
     protocol: what these are.
   """
 
   net: FeatureNet
   real: Statistics
-  held_out: Statistics
-  floor_real: Statistics
+  floors: Mapping[str, float | None]
   protocol: dict[str, Any]
 
 
 def collect(
-  net: FeatureNet, batches: Iterable[Mapping[str, Any]], total: int, what: str
+  net: FeatureNet,
+  batches: Iterable[Mapping[str, Any]],
+  total: int,
+  what: str,
+  keep_logits: bool = True,
 ) -> Statistics:
   """Computes the statistics of a stream of images, with a progress bar.
 
@@ -86,6 +89,7 @@ def collect(
     batches: with `image`, uint8 `[B, H, W, C]`, and perhaps `label`, `[B]`.
     total: how many images there are, at least 1.
     what: to call them.
+    keep_logits: or return those of the last batch alone.
   """
   moments, kept, logits, labelled, waiting = None, [], [], [], []
 
@@ -96,6 +100,8 @@ def collect(
     own = distances.moments(found)
     moments = distances.merge(moments, own) if moments else own
     kept.append(found[: KEPT - sum(map(len, kept))])
+    if not keep_logits:
+      logits.clear()
     logits.append(scores)
     labelled.append(batch.get("label", ()))
     bar.update(count)
@@ -120,86 +126,119 @@ def join(a: Statistics, b: Statistics) -> Statistics:
   )
 
 
-def reference(config: ConfigDict, net: FeatureNet, most: int = 0) -> Reference:
+def reference(
+  config: ConfigDict,
+  net: FeatureNet,
+  count: int | None = None,
+  seed: int = 0,
+  most: int = 0,
+) -> Reference:
   """Reads the real images that samples of a run are compared with.
 
   Args:
     config: `config.data` of the run.
     net: the feature net.
+    count: how many samples will be compared. As many held-out images make the
+      floors, if there are so many: most metrics depend on the number. By
+      default it is theirs, up to `KEPT`.
+    seed: of the subsets of KID.
     most: training images to use; 0 for all.
 
   Raises:
-    InputError: where they are too few.
+    InputError: where there are too few of either for a covariance.
   """
+  if count is not None:
+    _check_count(net, count, "samples")
   source = data.create(config)
-  count = min(most or len(source), len(source))
-  _check_count(net, count, f"{count} real images")
-  order = shuffled(0, np.arange(count), len(source))
+  order = shuffled(
+    0, np.arange(min(most or len(source), len(source))), len(source)
+  )
+  _check_count(net, len(order), "real images")
+  sha = hashlib.sha256()
+
+  def read(source: data.Source, order: np.ndarray, logits: bool) -> Statistics:
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+      for batch in examples(source, order):
+        sha.update(batch["image"])
+        yield batch
+
+    return collect(net, batches(), len(order), "real images", logits)
+
   other = data.held_out(config)
-
-  def read(source: data.Source, order: np.ndarray, what: str) -> Statistics:
-    return collect(net, examples(source, order), len(order), what)
-
-  protocol = {
-    "data": config.to_dict(),
-    "real": count,
-    "real_split": config.split,
-  }
   if other:
     others = data.create(other)
     # In random order, since some sets are sorted by label.
     shown = shuffled(0, np.arange(len(others)), len(others))
-    real = floor_real = read(source, order, "real images")
-    held_out = read(others, shown, "held-out images")
-    protocol |= {"held_out": len(others), "held_out_split": other.split}
+    shown = shown[: count or KEPT]
+    real = first = read(source, order, False)
+    second = read(others, shown, True)
   else:
+    # Without another split, one half against the other.
     halves = np.array_split(order, 2)
-    floor_real, held_out = (read(source, half, "real") for half in halves)
-    real = join(floor_real, held_out)
-    protocol |= {"held_out": len(halves[1]), "held_out_split": "second half"}
-  protocol |= {
+    first, second = (
+      read(source, halves[0], False),
+      read(source, halves[1], True),
+    )
+    real = join(first, second)
+  held_out = len(second.logits)
+  count = count or held_out
+  _check_count(net, count, "samples")
+  protocol = {
+    "samples": count,
+    "data": config.to_dict(),
+    "real": len(order),
+    "real_split": config.split,
+    "floor": held_out,
+    "held_out_split": other.split if other else "half of the same",
+    "images_sha256": sha.hexdigest(),
     "features": net.description,
     "features_sha256": net.hash,
     "feature_count": net.size,
     "resizer": net.resizer,
   }
   if net.classes:
-    right = held_out.logits.argmax(1) == held_out.labels
+    right = second.logits.argmax(1) == second.labels
     protocol["classifier_accuracy"] = float(right.mean())
-  return Reference(net, real, held_out, floor_real, protocol)
+  floors = _measures(net, first, second, seed)
+  return Reference(net, real, floors, protocol)
 
 
 def compare(
   reference: Reference, fake: Statistics, seed: int = 0
 ) -> dict[str, Metric]:
   """Returns the metrics of samples beside their floors."""
-  net = reference.net
-  values = _measures(net, reference.real, fake, seed)
-  floors = _measures(net, reference.floor_real, reference.held_out, seed)
+  values = _measures(reference.net, reference.real, fake, seed)
   return {
-    (name if name in _OF_LABELS else net.prefix + name): Metric(
-      value, floors[name], name in _LOWER
+    reference.net.prefix + name: Metric(
+      value, reference.floors[name], name in _LOWER
     )
     for name, value in values.items()
   }
 
 
 _LOWER = ("FID", "KID", "reverse KL")
-_OF_LABELS = ("modes", "reverse KL")
 
 
 def _measures(
   net: FeatureNet, real: Statistics, fake: Statistics, seed: int
 ) -> dict[str, float | None]:
-  try:
-    distance = distances.frechet(real.moments, fake.moments)
-  except ValueError:  # too few held-out images; samples were counted before
-    distance = None
+  """The metrics by name; None where there are too few images for one."""
+
+  def or_none(function: Callable[..., Any], *args: Any) -> Any:
+    try:
+      return function(*args)
+    except ValueError:
+      return None
+
+  near = or_none(distances.neighbourhoods, real.features, fake.features)
   found = {
-    "FID": distance,
-    "KID": distances.kernel(real.features, fake.features, seed),
-    "IS": labels.inception_score(fake.logits),
-    **distances.neighbourhoods(real.features, fake.features)._asdict(),
+    "FID": or_none(distances.frechet, real.moments, fake.moments),
+    "KID": or_none(distances.kernel, real.features, fake.features, seed),
+    "IS": or_none(labels.inception_score, fake.logits),
+    **{
+      name: getattr(near, name, None)
+      for name in distances.Neighbourhoods._fields
+    },
   }
   if net.classes:
     guesses, truth = (
@@ -214,7 +253,7 @@ def _measures(
 def create(
   config: ConfigDict,
   algorithm: Algorithm,
-  count: int,
+  count: int | None = None,
   seed: int = 0,
   batch_statistics: bool = False,
   inception: str = "",
@@ -228,7 +267,7 @@ def create(
   Args:
     config: of the run.
     algorithm: of the run.
-    count: how many samples.
+    count: how many samples; see `reference`, of points 2500.
     seed: of their latents.
     batch_statistics: see `run.sampler`.
     inception: see `features.create`.
@@ -243,11 +282,11 @@ def create(
   Raises:
     InputError: where the run or its data cannot be measured like that.
   """
+  check(config, inception, classifier)
   if config.algorithm == "classifier":
     return _of_classifier(config)
   sample = run.sampler(algorithm, seed, batch_statistics)
   protocol = {
-    "samples": count,
     "seed": seed,
     "batch_norm": (
       f"statistics of batches of {run.batch_size()}"
@@ -257,26 +296,44 @@ def create(
   }
   if config.data.name in data.MIXTURES:
     mixture = data.MIXTURES[config.data.name]()
+    count = count or ASSIGNED
 
     def of_points(variables: Any) -> dict[str, Metric]:
       made = list(map(np.asarray, sample(variables, count)))
       return compare_points(np.concatenate(made), mixture)
 
     protocol |= {
+      "samples": count,
+      "floor": count,
       "data": config.data.to_dict(),
       "assigned": min(count, ASSIGNED),
     }
     return of_points, protocol
 
   net = features.create(config, inception, classifier)
-  _check_count(net, count, f"samples={count}")
-  real = reference(config.data, net, most)
+  real = reference(config.data, net, count, seed, most)
+  count = real.protocol["samples"]
 
   def of_images(variables: Any) -> dict[str, Metric]:
     made = ({"image": images} for images in sample(variables, count))
     return compare(real, collect(net, made, count, "samples"), seed)
 
   return of_images, protocol | real.protocol
+
+
+def check(
+  config: ConfigDict, inception: str = "", classifier: str = ""
+) -> None:
+  """Refuses what `create` could not measure; at no cost.
+
+  Raises:
+    InputError: with a remedy.
+  """
+  if config.algorithm == "classifier":
+    if not data.held_out(config.data):
+      raise InputError(f"{config.data.name} has no images that were held out")
+  elif config.data.name not in data.MIXTURES:
+    features.check(config, inception, classifier)
 
 
 def compare_points(made: np.ndarray, mixture: Mixture) -> dict[str, Metric]:
@@ -301,8 +358,6 @@ def _of_classifier(
   config: ConfigDict,
 ) -> tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]:
   other = data.held_out(config.data)
-  if other is None:
-    raise InputError(f"{config.data.name} has no images that were held out")
   source, net = data.create(other), features.untrained(config)
   order = np.arange(len(source))
 
@@ -313,8 +368,11 @@ def _of_classifier(
     right = found.logits.argmax(1) == found.labels
     return {"accuracy": Metric(float(right.mean()), None, False)}
 
-  protocol = {"held_out": len(source), "held_out_split": other.split}
-  return measure, {"data": config.data.to_dict()} | protocol
+  return measure, {
+    "data": config.data.to_dict(),
+    "held_out": len(source),
+    "held_out_split": other.split,
+  }
 
 
 def versions() -> dict[str, str]:
@@ -329,6 +387,6 @@ def versions() -> dict[str, str]:
 def _check_count(net: FeatureNet, count: int, what: str) -> None:
   if count <= net.size:
     raise InputError(
-      f"{what}: the covariance of {net.size} features needs at least "
-      f"{net.size + 1} images"
+      f"{count} {what}: the covariance of {net.size} features needs at least "
+      f"{net.size + 1}"
     )

@@ -77,7 +77,9 @@ def curves(
     for run, rows in runs.items():
       values = [(row["step"], row[name]) for row in rows if name in row]
       # Runs without it get no line, but keep their colour.
-      ax.plot(*np.reshape(values, (-1, 2)).T, linewidth=1, label=run)
+      # A dollar sign would begin mathematics.
+      label = run.replace("$", "\\$")
+      ax.plot(*np.reshape(values, (-1, 2)).T, linewidth=1, label=label)
     ax.set_title(name, fontsize=9)
     ax.grid(alpha=0.3)
   for ax in axes:  # those left over
@@ -95,7 +97,8 @@ def animate(
   rest: int = 3000,
 ) -> None:
   """Joins pictures of one size into a GIF that rests on the last."""
-  frames = [picture.convert("P") for picture in pictures]
+  # By itself, Pillow would take a palette of 6 greys and dither.
+  frames = [p.quantize(256, dither=Image.Dither.NONE) for p in pictures]
   frames[0].save(
     output,
     save_all=True,

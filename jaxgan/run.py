@@ -52,7 +52,7 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> Run:
           f"{workdir} was not evaluated while training, so none of its "
           "checkpoints is the best: train with --config.eval_every"
         )
-    elif step is not None and int(step) not in steps:
+    elif step is not None and str(step) not in map(str, steps):
       raise InputError(
         f"{workdir} has no checkpoint {step}, but {', '.join(map(str, steps))}"
       )
@@ -86,6 +86,11 @@ def over_devices(function: Callable[..., Any]) -> Callable[..., Any]:
       check_vma=False,
     )
   )
+
+
+def shard(batch: Any) -> Any:
+  """The rows of a batch, split over this process's devices."""
+  return jax.device_put(batch, NamedSharding(_mesh(), P(AXIS)))
 
 
 def replicate(variables: Any) -> Any:
@@ -138,8 +143,10 @@ def sampler(
 
 def draw(algorithm: Algorithm, seed: int, indices: jax.Array) -> jax.Array:
   """The latents `[n, Z]` of samples number `indices` of a seed."""
-  fold = jax.vmap(jax.random.fold_in, (None, 0))
-  return algorithm.latents(fold(jax.random.key(seed), indices))
+  # Away from the keys that training draws from the same seed.
+  key = jax.random.fold_in(jax.random.key(seed), 0x5A3B1E)
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, indices)
+  return algorithm.latents(keys)
 
 
 def decoder(

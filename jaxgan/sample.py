@@ -1,6 +1,7 @@
 """Draws from a trained run: `python -m jaxgan.sample --workdir=DIR ...`."""
 
 import pathlib
+import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +20,7 @@ from jaxgan.latents import interpolate
 from jaxgan.run import Run
 from jaxgan.train_step import sampling_variables
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
+_RUN = command.define_run()
 _KIND = flags.DEFINE_string(
   "kind",
   "grid",
@@ -36,18 +37,9 @@ _COUNT = flags.DEFINE_integer(
   "How many images (grid, 64; neighbours, 8; folder, 10000), rows "
   "(interpolation, 8) or stations (walk, 8).",
 )
-_STEP = flags.DEFINE_string(
-  "step", None, "Round of the checkpoint, or 'best'; by default the newest."
-)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the latents.")
-_EMA = flags.DEFINE_bool("ema", True, "Whether to use the averaged weights.")
 _FRAMES = flags.DEFINE_integer(
   "frames", 10, "Images from one to the next, for interpolation and walk."
 )
-_INCEPTION = flags.DEFINE_string(
-  "inception", "", "File of Inception's weights, for neighbours."
-)
-
 _COUNTS = {
   "grid": 64,
   "interpolation": 8,
@@ -57,12 +49,7 @@ _COUNTS = {
 }
 _WALKS = 16  # beside each other
 _NEAREST = 7
-
-
-def draw(found: Run, variables: Any, seed: int, count: int) -> np.ndarray:
-  """Samples 0 to `count - 1` of a seed: uint8 images, or points `[B, 2]`."""
-  sample = run.sampler(found.algorithm, seed)
-  return np.concatenate([np.asarray(x) for x in sample(variables, count)])
+_LARGEST = 1000  # images of one picture, or frames
 
 
 def interpolations(
@@ -87,7 +74,7 @@ def walks(
 
 
 def neighbours(
-  found: Run, images: np.ndarray, inception: str = ""
+  found: Run, images: np.ndarray, inception: str = "", classifier: str = ""
 ) -> np.ndarray:
   """Samples, each before its nearest training images in feature space.
 
@@ -95,11 +82,13 @@ def neighbours(
     found: the run.
     images: uint8 `[B, H, W, C]`.
     inception: see `features.create`.
+    classifier: see `features.create`.
 
   Returns:
     uint8 `[B, 1 + 7, H, W, C]`.
   """
-  net = features.create(found.config, inception)
+  features.check(found.config, inception, classifier)
+  net = features.create(found.config, inception, classifier)
 
   def embed(batch: np.ndarray) -> np.ndarray:
     return np.asarray(net.apply(net.variables, batch)[0])[: len(batch)]
@@ -131,18 +120,23 @@ def write_folder(
 ) -> None:
   """Writes uint8 images, in batches, to `00000.png`, ... in a new folder.
 
+  It gets its name when it is complete.
+
   Raises:
     InputError: where the folder holds something.
   """
-  folder.mkdir(parents=True, exist_ok=True)
-  if any(folder.iterdir()):
-    raise InputError(f"{folder} is not empty: give another --output")
+  if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    raise InputError(f"{folder} holds something: give another --output")
+  partial = folder.with_name(f"{folder.name}.partial")
+  shutil.rmtree(partial, ignore_errors=True)
+  partial.mkdir(parents=True)
   with tqdm(total=count, unit="image", leave=False) as bar:
     for batch in images:
       for image in np.asarray(batch):
         pixels = image[..., 0] if image.shape[-1] == 1 else image
-        Image.fromarray(pixels).save(folder / f"{bar.n:05d}.png")
+        Image.fromarray(pixels).save(partial / f"{bar.n:05d}.png")
         bar.update()
+  partial.replace(folder)
 
 
 def _decode(found: Run, variables: Any, latents: jax.Array) -> np.ndarray:
@@ -165,53 +159,58 @@ def _batches(x: np.ndarray) -> Iterable[np.ndarray]:
 def _check(kind: str, output: str | None, count: int) -> None:
   if kind not in _COUNTS:
     raise InputError(f"kind={kind!r}: choose one of {', '.join(_COUNTS)}")
-  if not _WORKDIR.value or not output:
-    raise InputError("give --workdir=DIR, the folder of a run, and --output")
+  if not output:
+    raise InputError("give --output, what to write")
   suffix = {"walk": ".gif", "folder": ""}.get(kind, ".png")
   if pathlib.Path(output).suffix.lower() != suffix:
     name = f"a name that ends in {suffix}" if suffix else "a folder"
     raise InputError(f"output={output}: give {name} for --kind={kind}")
-  largest = 10**9 if kind == "folder" else 1000
-  for key, value, least, most in (
-    ("count", count, 1, largest),
-    ("frames", _FRAMES.value, 2, 100),
-    ("seed", _SEED.value, 0, 2**32 - 1),
-  ):
-    if not least <= value <= most:
-      raise InputError(f"{key}={value}: give {least} to {most}")
+  if count < 1:
+    raise InputError(f"count={count}: give at least 1")
+  if _FRAMES.value < 2:
+    raise InputError(f"frames={_FRAMES.value}: give at least 2")
+  frames = _FRAMES.value if kind in ("interpolation", "walk") else 1
+  if count * frames > _LARGEST and kind != "folder":
+    raise InputError(
+      f"{count * frames} images in one file: give a --count of at most "
+      f"{_LARGEST // frames}"
+    )
 
 
 def main() -> None:
   """Writes what the flags ask for."""
-  kind, seed = _KIND.value, _SEED.value
+  kind, seed = _KIND.value, _RUN.seed.value
   count = _COUNTS.get(kind) if _COUNT.value is None else _COUNT.value
   _check(kind, _OUTPUT.value, count)
   output = pathlib.Path(_OUTPUT.value)
-  found = run.load(pathlib.Path(_WORKDIR.value), _STEP.value)
+  found = command.restore(_RUN)
   if found.config.data.name in data.MIXTURES and kind != "grid":
     raise InputError(f"kind={kind!r} needs images, not points: choose 'grid'")
   sample = run.sampler(found.algorithm, seed)
-  variables = sampling_variables(found.state, _EMA.value)
+  variables = sampling_variables(found.state, _RUN.ema.value)
   output.parent.mkdir(parents=True, exist_ok=True)
   if kind == "folder":
     write_folder(sample(variables, count), count, output)
-  elif kind == "grid":
-    made = draw(found, variables, seed, count)
-    pictures.picture({"generated": to_float(made)}).save(output)
   elif kind == "walk":
     ways = to_float(walks(found, variables, seed, count, _FRAMES.value))
     frames = [pictures.grid(images) for images in ways.swapaxes(0, 1)]
     pictures.animate(frames, output, milliseconds=80, rest=80)
+  elif kind == "interpolation":
+    rows = interpolations(found, variables, seed, count, _FRAMES.value)
+    _save_rows(rows, output)
   else:
-    if kind == "interpolation":
-      rows = interpolations(found, variables, seed, count, _FRAMES.value)
+    made = np.concatenate(list(map(np.asarray, sample(variables, count))))
+    if kind == "grid":
+      pictures.picture({"generated": to_float(made)}).save(output)
     else:
-      made = draw(found, variables, seed, count)
-      rows = neighbours(found, made, _INCEPTION.value)
-    columns = rows.shape[1]
-    images = to_float(rows.reshape(-1, *rows.shape[2:]))
-    pictures.grid(images, columns=columns).save(output)
+      networks = _RUN.inception.value, _RUN.classifier.value
+      _save_rows(neighbours(found, made, *networks), output)
   print(f"wrote {output}")
+
+
+def _save_rows(rows: np.ndarray, output: pathlib.Path) -> None:
+  images = to_float(rows.reshape(-1, *rows.shape[2:]))
+  pictures.grid(images, columns=rows.shape[1]).save(output)
 
 
 if __name__ == "__main__":

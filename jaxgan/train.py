@@ -103,6 +103,10 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
 
   # Before data is read or anything is written.
   create, template = initial_state(config, algorithm)
+  if config.eval_every:
+    from jaxgan import measure  # which trains classifiers by this function
+
+    measure.check(config, config.inception)
   source = data.create(config.data)
   updates = minibatches(algorithm)
   _claim(workdir)
@@ -148,8 +152,6 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
 
     evaluate = None
     if config.eval_every:
-      from jaxgan import measure  # which trains classifiers by this function
-
       evaluate, _ = measure.create(
         config, algorithm, config.eval_samples, inception=config.inception
       )

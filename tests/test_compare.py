@@ -13,6 +13,7 @@ PROTOCOL = {
   "samples": 100,
   "step": 2,
   "data": {"name": "digits", "path": "", "flip": False},
+  "versions": {"python": "3.11.0"},
 }
 
 
@@ -44,7 +45,8 @@ def entries(workdir, *evaluations):
 
 def test_one_protocol(workdir):
   # Where the data lies, and the round, do not make another protocol.
-  other = evaluation(step=1, data=PROTOCOL["data"] | {"path": "x"})
+  other = evaluation(step=1, data=PROTOCOL["data"] | {"path": "x"},
+                     versions={"python": "3.12.0"})  # fmt: skip
   found = entries(workdir, evaluation(), other)
   table = compare.results(found)
   head, gan, nsgan, floor = table
@@ -81,7 +83,14 @@ def test_other_protocols_are_marked(workdir):
 
 @pytest.mark.parametrize(
   "contents",
-  [{}, [1], {"metrics": {"x": 3}}, {"metrics": [], "protocol": 3}, "x"],
+  [
+    {},
+    [1],
+    {"metrics": {"x": 3}},
+    {"metrics": {"x": {"value": 1, "floor": "x", "lower": True}}},
+    {"metrics": [], "protocol": 3},
+    "x",
+  ],
   ids=str,
 )
 def test_what_is_missing_or_broken_is_said(workdir, contents, capsys):
@@ -97,19 +106,22 @@ def test_a_folder_that_is_no_run(tmp_path):
   assert compare.read(tmp_path, "x") is None
   assert compare.read(tmp_path / "none", "x") is None
   # A single file is enough to show something.
-  (tmp_path / "metrics.jsonl").write_text('{"step": 7, "a": 1}\nbroken')
+  (tmp_path / "metrics.jsonl").write_text(
+    '{"step": 7, "a": 1, "b": "x", "rounds_per_second": 0}\n'
+    '{"step": "8"}\nnull\nbroken'
+  )
   entry = compare.read(tmp_path, "x")
   assert compare.results([entry])[1][:4] == ["x", "not evaluated", "7",
-                                             "0 min 0 s"]  # fmt: skip
+                                             "-"]  # fmt: skip
   assert "<img" in compare.page([entry])
 
 
 def test_the_page_stands_alone(workdir):
   found = entries(workdir, evaluation(), evaluation())
-  found[0] = found[0]._replace(name="<gan>")
+  found[0] = found[0]._replace(name="<gan>$_$a\\frac{$")
   page = compare.page(found)
   assert "<gan>" not in page
-  assert "&lt;gan&gt;" in page
+  assert "&lt;gan&gt;$_$a\\frac{$" in page
   assert page.count('src="data:image/png;base64,') == 3  # curves, two grids
   assert "http" not in page
 

@@ -87,6 +87,12 @@ def test_a_net_for_another_shape_is_refused(workdir):
     features.from_classifier(workdir, data_config("mnist"))
 
 
+def test_labels_of_other_data_are_not_counted(workdir):
+  config = data_config("typeset_digits")
+  net = features.from_classifier(workdir, config)
+  assert (net.prefix, net.classes) == ("digits-", 0)
+
+
 def test_another_run_is_no_classifier(tmp_path):
   config = shrink(load_config("nsgan"))
   config.steps = 1
@@ -95,37 +101,74 @@ def test_another_run_is_no_classifier(tmp_path):
     features.from_classifier(tmp_path, config.data)
 
 
-def test_images_without_labels_need_inception():
+def test_images_without_labels_need_inception(workdir, tmp_path):
   config = load_config("dcgan", "folder")
   with pytest.raises(InputError, match="no labels"):
-    features.create(config)
+    features.check(config)
+  features.check(config, workdir=str(workdir))
+  with pytest.raises(InputError, match="no file"):
+    features.check(config, str(tmp_path / "none.pth"))
+  with pytest.raises(InputError, match="not both"):
+    features.check(config, "a", "b")
   config = load_config("classifier", "folder")
   with pytest.raises(InputError, match="no images with labels"):
     create_algorithm(config)
 
 
+def test_another_number_of_labels_is_refused():
+  config = load_config("classifier")
+  config.classifier.classes = 7
+  with pytest.raises(InputError, match="classifier.classes=10"):
+    create_algorithm(config)
+
+
+def test_a_classifier_outlives_its_data(tmp_path):
+  lines = np.column_stack([np.arange(40) % 10, np.zeros((40, 256))])
+  folder = tmp_path / "usps"
+  folder.mkdir()
+  np.savetxt(folder / "zip.train.gz", lines, fmt="%.2f")
+  config = shrink(load_config("classifier", "usps"))
+  config.update_from_flattened_dict({"steps": 1, "data.path": str(folder)})
+  train(config, tmp_path / "run")
+  folder.rename(tmp_path / "moved")
+  net = features.from_classifier(tmp_path / "run", config.data)
+  assert net.classes == 10
+
+
+def tiny(preset):
+  config = shrink(load_config("classifier", preset))
+  config.steps = 2
+  return config
+
+
 def test_a_classifier_is_trained_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-  def tiny(preset):
-    config = shrink(load_config("classifier", preset))
-    config.steps = 2
-    return config
-
   monkeypatch.setattr(features, "classifier_config", tiny)
   config = load_config("dcgan", "digits")
   config.data.flip = True  # how a GAN's data is augmented does not matter
+  folder = tmp_path / "jaxgan/classifiers"
+  folder.mkdir(parents=True)
   first = features.create(config)
+  (kept,) = (p for p in folder.iterdir() if p.is_dir())
   assert "once" in capsys.readouterr().out
   config.data.flip = False
-  second = features.create(config)
+  assert features.create(config).hash == first.hash
   assert "once" not in capsys.readouterr().out
-  assert first.hash == second.hash
-  config.data.image_size = 32
-  assert features.create(config).hash != first.hash
-  folders = [p for p in (tmp_path / "jaxgan/classifiers").iterdir()
-             if p.is_dir()]  # fmt: skip
-  assert len(folders) == 2
+  # What was left half-way, or is damaged, is made again.
+  (folder / f"{kept.name}.partial").mkdir()
+  for path in (kept / "checkpoints").rglob("*"):
+    if path.is_file():
+      path.write_bytes(b"")
+  assert features.create(config).hash == first.hash
+  assert "again" in capsys.readouterr().out
+  assert [p for p in folder.iterdir() if p.is_dir()] == [kept]
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+  (tmp_path / "file").write_text("")
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+  with pytest.raises(InputError, match="XDG_CACHE_HOME"):
+    features.create(load_config("dcgan", "digits"))
 
 
 def test_the_stacked_preset_classifies_channels():

@@ -53,40 +53,71 @@ def test_statistics_are_those_of_all_images(few, monkeypatch):
 
 
 def test_reference_and_floor(few):
-  real = measure.reference(data_config("digits"), plain_net())
-  assert len(real.real.logits) == 1437
-  assert len(real.held_out.logits) == 360
-  assert real.protocol["held_out_split"] == "test"
-  assert real.protocol["real"] == 1437
-  # Training images against themselves, and held-out ones as the floor.
-  metrics = measure.compare(real, real.real)
+  config = data_config("digits")
+  net = plain_net()
+  real = measure.reference(config, net)
+  assert len(real.real.labels) == 1437
+  protocol = real.protocol
+  assert protocol["held_out_split"] == "test"
+  assert [protocol[k] for k in ("real", "floor", "samples")] == [1437, 360, 360]
+
+  def statistics(split, count):
+    source = data.create(data_config("digits", split=split))
+    order = np.arange(count)
+    return measure.collect(net, run.examples(source, order), count, "x")
+
+  # The floor is what the held-out images get as samples.
+  as_samples = measure.compare(real, statistics("test", 360))
+  for name, metric in as_samples.items():
+    np.testing.assert_allclose(
+      metric.value, metric.floor, rtol=0.2, err_msg=name
+    )
+  np.testing.assert_allclose(
+    as_samples["pixels-FID"].value, as_samples["pixels-FID"].floor, rtol=1e-9
+  )
+  assert [name for name, m in as_samples.items() if m.lower] == [
+    "pixels-FID", "pixels-KID", "pixels-reverse KL",
+  ]  # fmt: skip
+  # The training images themselves are nearer.
+  metrics = measure.compare(real, statistics("train", 1437))
   assert abs(metrics["pixels-FID"].value) < 1e-12
+  assert metrics["pixels-FID"].floor > 1e-4
   assert metrics["pixels-precision"].value == 1
   assert metrics["pixels-coverage"].value == 1
-  assert metrics["pixels-FID"].floor > 1e-4
-  same = measure.compare(real, real.held_out)
-  for name, metric in same.items():
-    assert metric.value == metric.floor, name
-  assert [name for name, m in same.items() if m.lower] == [
-    "pixels-FID", "pixels-KID", "reverse KL",
-  ]  # fmt: skip
+
+
+def test_floors_are_of_as_many_images_as_there_are_samples(few):
+  config = data_config("digits")
+  for count, floor in ((100, 100), (360, 360), (500, 360)):
+    protocol = measure.reference(config, plain_net(), count).protocol
+    assert (protocol["samples"], protocol["floor"]) == (count, floor)
 
 
 def test_a_limit_on_the_real_images(few):
-  real = measure.reference(data_config("digits"), plain_net(), most=50)
-  assert len(real.real.logits) == real.protocol["real"] == 50
+  whole, part = (
+    measure.reference(data_config("digits"), plain_net(), most=most)
+    for most in (0, 50)
+  )
+  assert len(part.real.labels) == part.protocol["real"] == 50
+  digests = {x.protocol["images_sha256"] for x in (whole, part)}
+  assert len(digests) == 2
 
 
 def test_a_folder_has_halves_for_a_floor(few, tmp_path):
   write_images(tmp_path, 41, mode="L")
   config = data_config(path=str(tmp_path), image_size=20, channels=1)
-  real = measure.reference(config, plain_net(classes=0))
-  assert len(real.real.logits) == 41
-  assert {len(real.floor_real.logits), len(real.held_out.logits)} == {20, 21}
-  assert real.protocol["held_out_split"] == "second half"
-  both = np.concatenate([real.floor_real.features, real.held_out.features])
-  np.testing.assert_allclose(real.real.moments.mean, both.mean(0), rtol=1e-6)
-  assert "modes" not in measure.compare(real, real.held_out)
+  net = plain_net(classes=0)
+  real = measure.reference(config, net)
+  images = data.create(config)[np.arange(41)]["image"].reshape(41, -1)
+  np.testing.assert_allclose(
+    real.real.moments.mean, images[:, 100:103].mean(0) / 255, rtol=1e-6
+  )
+  assert real.real.moments.count == 41
+  assert real.protocol["floor"] == real.protocol["samples"] == 20
+  assert real.protocol["held_out_split"] == "half of the same"
+  assert set(real.floors) == {
+    "FID", "KID", "IS", "precision", "recall", "density", "coverage",
+  }  # fmt: skip
 
 
 def test_too_few_images_say_how_many_are_needed(few, monkeypatch, tmp_path):
@@ -96,18 +127,26 @@ def test_too_few_images_say_how_many_are_needed(few, monkeypatch, tmp_path):
     measure.reference(config, plain_net(classes=0))
   monkeypatch.setattr(features, "create", lambda *_: plain_net())
   config = shrink(load_config("nsgan"))
-  with pytest.raises(InputError, match="samples=3: .* at least 4"):
+  with pytest.raises(InputError, match="3 samples: .* at least 4"):
     measure.create(config, create_algorithm(config), 3)
 
 
-def test_a_floor_that_cannot_be_had_is_none(few):
-  real = measure.reference(data_config("digits"), plain_net())
-  short = real.held_out._replace(
-    moments=real.held_out.moments._replace(count=3)
+def test_a_floor_that_cannot_be_had_is_none(few, monkeypatch):
+  config = data_config("digits")
+  net = plain_net(size=20)
+  monkeypatch.setattr(
+    data, "create", lambda c, create=data.create: _first(create(c), c)
   )
-  metrics = measure.compare(real._replace(held_out=short), real.real)
-  assert metrics["pixels-FID"].floor is None
-  assert metrics["pixels-KID"].floor is not None
+  real = measure.reference(config, net, count=25)
+  assert real.floors["FID"] is None
+  assert real.floors["precision"] is not None
+
+
+def _first(source, config):
+  """Of the held-out images, 15."""
+  if config.split == "train":
+    return source
+  return ArraySource({k: x[:15] for k, x in source.arrays.items()})
 
 
 def test_points():
@@ -178,6 +217,8 @@ def small(name="nsgan", preset=None, **values):
 def test_evaluation_while_training(tmp_path, monkeypatch):
   scores = iter([3.0, 5.0, float("nan"), 4.0, 4.5, 6.0])
 
+  monkeypatch.setattr(measure, "check", lambda *_: None)
+
   def create(config, algorithm, count, inception):
     assert (config.eval_samples, count, inception) == (77, 77, "")
 
@@ -224,13 +265,27 @@ def test_higher_can_be_better(tmp_path):
 
 
 def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
-  monkeypatch.setattr(features, "create", lambda *_: plain_net())
+  monkeypatch.setattr(features, "create", lambda *_: plain_net(size=20))
   states = [
     train(small(eval_every=every, eval_samples=40), tmp_path / str(every))
     for every in (0, 2)
   ]
   digests = {checkpoint.digest(jax.device_get(state)) for state in states}
   assert len(digests) == 1
+
+
+def test_what_cannot_be_evaluated_is_refused_at_once(tmp_path):
+  write_images(tmp_path / "images", 20)
+  config = small(
+    "dcgan", "folder", eval_every=1, **{"data.path": str(tmp_path / "images")}
+  )
+  with pytest.raises(InputError, match="no labels"):
+    train(config, tmp_path / "run")
+  with config.unlocked():
+    config.inception = str(tmp_path / "none.pth")
+  with pytest.raises(InputError, match="none.pth"):
+    train(config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
 
 
 def test_no_run_no_checkpoint_no_best(tmp_path):
@@ -325,7 +380,7 @@ def test_the_command(workdir):
   ("module", "arguments", "message"),
   [
     ("evaluate", [], "--workdir"),
-    ("evaluate", ["--workdir=gan", "--step=x"], "'x'"),
+    ("evaluate", ["--workdir=gan", "--step=x"], "no checkpoint x, but 4"),
     (
       "evaluate",
       ["--workdir=gan", "--classifier=classifier", "--samples=20"],

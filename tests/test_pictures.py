@@ -79,6 +79,15 @@ def test_curves_of_one_run_and_of_several(tmp_path):
       assert image.width > 500
 
 
+def test_animations_keep_their_greys(tmp_path):
+  ramp = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
+  frame = Image.fromarray(ramp).convert("RGB")
+  pictures.animate([frame, frame], tmp_path / "a.gif")
+  with Image.open(tmp_path / "a.gif") as image:
+    found = np.asarray(image.convert("L")).astype(int)
+  assert np.abs(found - ramp).max() <= 2
+
+
 def test_animation(tmp_path):
   frames = [Image.new("RGB", (8, 8), c) for c in ("red", "blue", "green")]
   pictures.animate(frames, tmp_path / "a.gif")

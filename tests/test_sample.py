@@ -32,15 +32,21 @@ def found(workdir):
   return loaded, sampling_variables(loaded.state)
 
 
+def draw(found, seed, count):
+  loaded, variables = found
+  sample = run.sampler(loaded.algorithm, seed)
+  return np.concatenate(list(map(np.asarray, sample(variables, count))))
+
+
 def test_draws_are_numbered(found):
-  first, again = (sample.draw(*found, 0, n) for n in (300, 20))
+  first, again = (draw(found, 0, n) for n in (300, 20))
   assert first.shape == (300, 16, 16, 1)
   np.testing.assert_array_equal(first[:20], again)
-  assert (sample.draw(*found, 1, 20) != again).any()
+  assert (draw(found, 1, 20) != again).any()
 
 
 def test_interpolations_lead_from_sample_to_sample(found):
-  ends = sample.draw(*found, 0, 6)
+  ends = draw(found, 0, 6)
   rows = sample.interpolations(*found, 0, 3, 5)
   assert rows.shape == (3, 5, 16, 16, 1)
   for i in range(3):
@@ -51,7 +57,7 @@ def test_interpolations_lead_from_sample_to_sample(found):
 def test_walks_are_closed(found):
   ways = sample.walks(*found, 0, 3, 4)
   assert ways.shape == (16, 12, 16, 16, 1)
-  ends = sample.draw(*found, 0, 48).reshape(16, 3, 16, 16, 1)
+  ends = draw(found, 0, 48).reshape(16, 3, 16, 16, 1)
   np.testing.assert_allclose(ways[:, ::4].astype(int), ends, atol=1)
   steps = np.abs(np.diff(ways.astype(int), axis=1, append=ways[:, :1]))
   assert steps.mean((0, 2, 3, 4)).max() < 4 * steps.mean()
@@ -77,13 +83,13 @@ def test_neighbours_are_the_nearest_of_all(found, monkeypatch):
 
 
 def test_folder(found, tmp_path):
-  images = sample.draw(*found, 0, 11)
+  images = draw(found, 0, 11)
   sample.write_folder([images[:8], images[8:]], 11, tmp_path / "new")
   paths = sorted((tmp_path / "new").iterdir())
   assert [p.name for p in paths[::10]] == ["00000.png", "00010.png"]
   for path, image in zip(paths, images, strict=True):
     np.testing.assert_array_equal(np.asarray(Image.open(path)), image[..., 0])
-  with pytest.raises(InputError, match="not empty"):
+  with pytest.raises(InputError, match="holds something"):
     sample.write_folder([images], 11, tmp_path / "new")
 
 

@@ -19,18 +19,9 @@ from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 
 def network(config: ConfigDict) -> Classifier:
-  """Returns the network that the config describes.
-
-  Raises:
-    InputError: where its images have no labels.
-  """
-  classes = data.classes(config.data)
-  if len(data.example_shape(config.data)) != 3 or classes < 2:
-    raise InputError(f"{config.data.name} has no images with labels")
+  """Returns the network that the config describes."""
   return Classifier(
-    classes,
-    config.classifier.widths,
-    config.classifier.features,
+    **config.classifier.to_dict(),
     per_channel=config.data.name == "stacked_digits",
     dtype=jnp.dtype(config.dtype),
   )
@@ -40,8 +31,9 @@ def create(config: ConfigDict) -> Algorithm:
   """Returns the game that the config describes.
 
   Raises:
-    InputError: where its images have no labels.
+    InputError: where its images have no labels, or another number of them.
   """
+  _check(config)
   module = network(config)
   shape = data.example_shape(config.data)
 
@@ -78,3 +70,17 @@ def create(config: ConfigDict) -> Algorithm:
     sample=sample,
     ema=("classifier",),
   )
+
+
+def _check(config: ConfigDict) -> None:
+  name, classes = config.data.name, config.classifier.classes
+  try:
+    found = data.classes(config.data)
+  except InputError:  # a trained one can be used without its data
+    return
+  if not found:
+    raise InputError(f"{name} has no images with labels")
+  if found != classes:
+    raise InputError(
+      f"{name} has {found} labels: set classifier.classes={found}"
+    )

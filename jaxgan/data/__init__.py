@@ -90,13 +90,13 @@ def create(config: ConfigDict) -> Source:
 
 
 def classes(config: ConfigDict) -> int:
-  """How many labels the set has: they are 0, 1, ...; 0 if it has none."""
+  """How many labels the images have: they are 0, 1, ...; 0 if none."""
   name = config.name
-  if name in MIXTURES:
-    return len(MIXTURES[name]().centres)
-  if name in _DIGITS or name == "usps":
+  if name in MIXTURES or name == "folder":
+    return 0
+  if name in _SPLIT:
     return 1000 if name == "stacked_digits" else 10
-  return 0 if name == "folder" else images.tfds_classes(config)
+  return images.tfds_classes(config)
 
 
 def held_out(config: ConfigDict) -> ConfigDict | None:

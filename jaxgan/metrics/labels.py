@@ -13,7 +13,12 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> float:
   Args:
     logits: `[N, K]`, in random order.
     splits: at most N.
+
+  Raises:
+    ValueError: where there are fewer examples than splits.
   """
+  if len(logits) < splits:
+    raise ValueError(f"{splits} splits need at least as many images")
   scores = []
   cuts = [i * len(logits) // splits for i in range(1, splits)]
   for part in np.split(logits.astype(np.float64), cuts):
