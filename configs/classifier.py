@@ -3,8 +3,9 @@
   python -m jaxgan.main --config=configs/classifier.py:mnist
 
 The metrics train one by themselves where they need it (`jaxgan/features.py`),
-with these values, for the data of the run that is evaluated. 98.9 % of MNIST's
-test images.
+with these values, for the data of the run that is evaluated. Two minutes on two
+CPU cores for MNIST, of whose test images it knows 99.37 %; of the other sets',
+see the README.
 """
 
 from ml_collections import ConfigDict

@@ -1,12 +1,16 @@
 """Classifiers and feature nets."""
 
+import hashlib
+
 import jax
 import numpy as np
 import pytest
 from conftest import data_config, load_config, shrink
+from flax.traverse_util import flatten_dict
 
 from jaxgan import data, features, run
 from jaxgan.config import InputError
+from jaxgan.models import inception
 from jaxgan.models.lenet import Classifier
 from jaxgan.train import create_algorithm, initial_state, train
 from jaxgan.train_step import sampling_variables
@@ -179,3 +183,29 @@ def test_the_stacked_preset_classifies_channels():
   kernels = [leaf.shape for leaf in jax.tree.leaves(params["classifier"])]
   assert (5, 5, 1, 32) in kernels  # grey input
   assert (64, 10) in kernels  # ten classes
+
+
+def test_inception_has_the_plain_names(tmp_path, monkeypatch):
+  numpy = pytest.importorskip("safetensors.numpy")
+  monkeypatch.setattr(run, "BATCH", 8)
+  shape = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
+  module = inception.Inception()
+  variables = jax.eval_shape(module.init, jax.random.key(0), shape)
+  rng = np.random.default_rng(0)
+  names = {"kernel": "weight", "scale": "weight", "bias": "bias",
+           "mean": "running_mean", "var": "running_var"}  # fmt: skip
+  weights = {}
+  for tree in variables.values():
+    for path, leaf in flatten_dict(tree).items():
+      x = rng.uniform(0.1, 0.5, leaf.shape).astype(np.float32)
+      x = x.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[x.ndim])
+      name = ".".join((*path[:-1], names[path[-1]]))
+      weights[name] = np.ascontiguousarray(x)
+  file = tmp_path / "weights.safetensors"
+  numpy.save_file(weights, file)
+  net = features.create(load_config("dcgan", "folder"), str(file))
+  assert (net.prefix, net.classes, net.size) == ("", 0, 2048)
+  assert net.hash == hashlib.sha256(file.read_bytes()).hexdigest()
+  images = rng.integers(0, 256, (3, 20, 20, 1), np.uint8)
+  found, logits = net.apply(net.variables, images)
+  assert (found.shape, logits.shape) == ((8, 2048), (8, 1008))
