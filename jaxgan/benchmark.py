@@ -10,6 +10,7 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -28,9 +29,6 @@ from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import make_train_step, minibatches
 
 REPEATS = 5
-
-_CONFIG = command.define_config()
-_JSON = flags.DEFINE_string("json", None, "File to write the figures to.")
 
 
 class Round(NamedTuple):
@@ -206,18 +204,28 @@ def measure(config: ConfigDict, seconds: float = 1.0) -> dict[str, Any]:
   }
 
 
-def main() -> None:
+def define() -> SimpleNamespace:
+  """Defines the flags of the command."""
+  return SimpleNamespace(
+    config=command.define_config(),
+    json=flags.DEFINE_string("json", None, "File to write the figures to."),
+  )
+
+
+def main(given: SimpleNamespace) -> None:
   """Prints the figures of the config of the flags."""
   jax.config.update("jax_enable_compilation_cache", False)
-  if _JSON.value:
-    pathlib.Path(_JSON.value).touch()  # an error now, not after measuring
-  figures = measure(_CONFIG.value)
+  if given.json.value:
+    pathlib.Path(given.json.value).touch()  # an error now, not after measuring
+  figures = measure(given.config.value)
   for name, value in figures.items():
     shown = f"{value:.4g}" if isinstance(value, float) else value
     print(f"{name:26}{shown}")
-  if _JSON.value:
-    pathlib.Path(_JSON.value).write_text(json.dumps(figures, indent=2) + "\n")
+  if given.json.value:
+    pathlib.Path(given.json.value).write_text(
+      json.dumps(figures, indent=2) + "\n"
+    )
 
 
 if __name__ == "__main__":
-  command.run(main)
+  command.run(main, define)

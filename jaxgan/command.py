@@ -5,7 +5,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from absl import app, flags, logging
@@ -78,15 +78,22 @@ def restore(given: RunFlags) -> Run:
   return run
 
 
-def run(main: Callable[..., None], arguments: bool = False) -> None:
-  """Parses the flags and calls `main`.
+def run(
+  main: Callable[..., None],
+  define: Callable[[], Any],
+  arguments: bool = False,
+) -> None:
+  """Defines flags, parses them and calls `main`.
 
   What is the user's to mend ends the process with one line and status 1.
 
   Args:
-    main: the command.
+    main: the command, of what `define` returns and of the arguments.
+    define: defines the flags. Importing a command defines none, since other
+      commands have flags of the same name.
     arguments: whether it takes what is left when flags are parsed.
   """
+  given = define()
 
   def guarded(argv: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
@@ -99,7 +106,7 @@ def run(main: Callable[..., None], arguments: bool = False) -> None:
       platforms = os.environ.get("JAX_PLATFORMS")
       sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
     try:
-      main(*argv[1:])
+      main(given, *argv[1:])
     except (InputError, ArithmeticError) as e:
       sys.exit(f"error: {e}")
     except OSError as e:

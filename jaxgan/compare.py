@@ -8,6 +8,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -18,8 +19,6 @@ from jaxgan import checkpoint, command, pictures
 from jaxgan.config import InputError, first_line, flatten
 from jaxgan.logging import replace, rows
 from jaxgan.train import create_algorithm, initial_state
-
-_OUTPUT = flags.DEFINE_string("output", "comparison.html", "Page to write.")
 
 # What may differ in evaluations whose figures can be compared. Where the data
 # lies says nothing: its digest does.
@@ -112,14 +111,13 @@ def results(entries: Sequence[Entry]) -> list[list[str]]:
     head.append(f"{name} {'↓' if lower else '↑'}")
   table = [head]
   for entry in entries:
-    last = entry.rows[-1]["step"] if entry.rows else None
+    last = entry.rows[-1]["step"] if entry.rows else "-"
     evaluated = entry.evaluation.get("protocol", {}).get("step", last)
     table.append(
       [
         entry.name,
         letters.get(id(entry), "not evaluated"),
-        _show(last)
-        + (f" (evaluated: {evaluated})" if evaluated != last else ""),
+        f"{last} (evaluated: {evaluated})" if evaluated != last else str(last),
         _duration(entry.rows),
         f"{entry.parameters:,}" if entry.parameters else "-",
         *(_show(_metrics(entry).get(n, {}).get("value")) for n in names),
@@ -250,11 +248,18 @@ def _warn(text: str) -> None:
   print(f"warning: {text}", file=sys.stderr)
 
 
-def main(*folders: str) -> None:
+def define() -> SimpleNamespace:
+  """Defines the flags of the command."""
+  return SimpleNamespace(
+    output=flags.DEFINE_string("output", "comparison.html", "Page to write.")
+  )
+
+
+def main(given: SimpleNamespace, *folders: str) -> None:
   """Compares the runs in the folders."""
   if not folders:
     raise InputError("give the folders of runs")
-  output = pathlib.Path(_OUTPUT.value)
+  output = pathlib.Path(given.output.value)
   if output.suffix != ".html":
     raise InputError(f"output={output}: give a name that ends in .html")
   resolved = {pathlib.Path(folder).resolve(): folder for folder in folders}
@@ -277,4 +282,4 @@ def main(*folders: str) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, arguments=True)
+  command.run(main, define, arguments=True)

@@ -4,6 +4,7 @@ import json
 import pathlib
 import time
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from absl import flags
@@ -13,20 +14,6 @@ from jaxgan.config import InputError
 from jaxgan.logging import replace
 from jaxgan.measure import Metric
 from jaxgan.train_step import sampling_variables
-
-_RUN = command.define_run()
-_SAMPLES = flags.DEFINE_integer(
-  "samples",
-  None,
-  "How many; by default as many as real images were held out, at most 10000; "
-  "or 2500 points.",
-)
-_REAL = flags.DEFINE_integer(
-  "real", 0, "Training images to compare with; 0 for all."
-)
-_BATCH_STATISTICS = flags.DEFINE_bool(
-  "batch_statistics", False, "Whether batch norm uses those of a batch."
-)
 
 
 def table(metrics: Mapping[str, Metric], protocol: Mapping[str, Any]) -> str:
@@ -66,29 +53,51 @@ def summary(protocol: Mapping[str, Any]) -> str:
   return "; ".join(parts)
 
 
-def main() -> None:
+def define() -> SimpleNamespace:
+  """Defines the flags of the command."""
+  return SimpleNamespace(
+    run=command.define_run(),
+    samples=flags.DEFINE_integer(
+      "samples",
+      None,
+      "How many; by default as many as real images were held out, at most "
+      "10000; or 2500 points.",
+    ),
+    real=flags.DEFINE_integer(
+      "real", 0, "Training images to compare with; 0 for all."
+    ),
+    batch_statistics=flags.DEFINE_bool(
+      "batch_statistics", False, "Whether batch norm uses those of a batch."
+    ),
+  )
+
+
+def main(given: SimpleNamespace) -> None:
   """Evaluates the run of the flags."""
   start = time.time()
-  for key, flag, least in (("samples", _SAMPLES, 1), ("real", _REAL, 0)):
+  for key, flag, least in (
+    ("samples", given.samples, 1),
+    ("real", given.real, 0),
+  ):
     if flag.value is not None and flag.value < least:
       raise InputError(f"{key}={flag.value}: give {least} or more")
-  run = command.restore(_RUN)
+  run = command.restore(given.run)
   evaluate, protocol = measure.create(
     run.config,
     run.algorithm,
-    _SAMPLES.value,
-    _RUN.seed.value,
-    _BATCH_STATISTICS.value,
-    _RUN.inception.value,
-    _RUN.classifier.value,
-    _REAL.value,
+    given.samples.value,
+    given.run.seed.value,
+    given.batch_statistics.value,
+    given.run.inception.value,
+    given.run.classifier.value,
+    given.real.value,
   )
   protocol |= {
     "step": int(run.state.step),
-    "ema": _RUN.ema.value,
+    "ema": given.run.ema.value,
     "versions": measure.versions(),
   }
-  metrics = evaluate(sampling_variables(run.state, _RUN.ema.value))
+  metrics = evaluate(sampling_variables(run.state, given.run.ema.value))
   print(table(metrics, protocol))
   print(summary(protocol))
   found = {
@@ -97,10 +106,10 @@ def main() -> None:
     "seconds": round(time.time() - start, 1),
   }
   replace(
-    pathlib.Path(_RUN.workdir.value, "evaluation.json"),
+    pathlib.Path(given.run.workdir.value, "evaluation.json"),
     json.dumps(found, indent=2) + "\n",
   )
 
 
 if __name__ == "__main__":
-  command.run(main)
+  command.run(main, define)

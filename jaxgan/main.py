@@ -2,29 +2,35 @@
 
 import pathlib
 import sys
+from types import SimpleNamespace
 
 from absl import flags
 
 from jaxgan import command
 from jaxgan.train import train
 
-_CONFIG = command.define_config()
-_WORKDIR = flags.DEFINE_string(
-  "workdir",
-  None,
-  "Folder of the run; by default runs/<config>, or runs/<config>_<preset>.",
-)
+
+def define() -> SimpleNamespace:
+  """Defines the flags of the command."""
+  return SimpleNamespace(
+    config=command.define_config(),
+    workdir=flags.DEFINE_string(
+      "workdir",
+      None,
+      "Folder of the run; by default runs/<config>, or runs/<config>_<preset>.",
+    ),
+  )
 
 
-def main() -> None:
+def main(given: SimpleNamespace) -> None:
   """Trains the config of the flags."""
-  workdir = _WORKDIR.value
+  workdir = given.workdir.value
   if workdir is None:
     file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
     name = pathlib.Path(file).stem
     workdir = pathlib.Path("runs", f"{name}_{preset}" if preset else name)
   try:
-    train(_CONFIG.value, workdir)
+    train(given.config.value, workdir)
   except KeyboardInterrupt:
     sys.exit(
       "error: interrupted; the same command resumes at the last checkpoint, "
@@ -33,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  command.run(main)
+  command.run(main, define)

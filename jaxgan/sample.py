@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -20,26 +21,6 @@ from jaxgan.latents import interpolate
 from jaxgan.run import Run
 from jaxgan.train_step import sampling_variables
 
-_RUN = command.define_run()
-_KIND = flags.DEFINE_string(
-  "kind",
-  "grid",
-  "grid: images; interpolation: rows from one image to another; walk: a GIF "
-  "through several; neighbours: images beside the nearest of training; "
-  "folder: numbered PNGs.",
-)
-_OUTPUT = flags.DEFINE_string(
-  "output", None, "File to write, or the folder of --kind=folder."
-)
-_COUNT = flags.DEFINE_integer(
-  "count",
-  None,
-  "How many images (grid, 64; neighbours, 8; folder, 10000), rows "
-  "(interpolation, 8) or stations (walk, 8).",
-)
-_FRAMES = flags.DEFINE_integer(
-  "frames", 10, "Images from one to the next, for interpolation and walk."
-)
 _COUNTS = {
   "grid": 64,
   "interpolation": 8,
@@ -156,7 +137,33 @@ def _batches(x: np.ndarray) -> Iterable[np.ndarray]:
   return (x[start : start + size] for start in range(0, len(x), size))
 
 
-def _check(kind: str, output: str | None, count: int) -> None:
+def define() -> SimpleNamespace:
+  """Defines the flags of the command."""
+  return SimpleNamespace(
+    run=command.define_run(),
+    kind=flags.DEFINE_string(
+      "kind",
+      "grid",
+      "grid: images; interpolation: rows from one image to another; walk: a "
+      "GIF through several; neighbours: images beside the nearest of training; "
+      "folder: numbered PNGs.",
+    ),
+    output=flags.DEFINE_string(
+      "output", None, "File to write, or the folder of --kind=folder."
+    ),
+    count=flags.DEFINE_integer(
+      "count",
+      None,
+      "How many images (grid, 64; neighbours, 8; folder, 10000), rows "
+      "(interpolation, 8) or stations (walk, 8).",
+    ),
+    frames=flags.DEFINE_integer(
+      "frames", 10, "Images from one to the next, for interpolation and walk."
+    ),
+  )
+
+
+def _check(kind: str, output: str | None, count: int, frames: int) -> None:
   if kind not in _COUNTS:
     raise InputError(f"kind={kind!r}: choose one of {', '.join(_COUNTS)}")
   if not output:
@@ -167,9 +174,10 @@ def _check(kind: str, output: str | None, count: int) -> None:
     raise InputError(f"output={output}: give {name} for --kind={kind}")
   if count < 1:
     raise InputError(f"count={count}: give at least 1")
-  if _FRAMES.value < 2:
-    raise InputError(f"frames={_FRAMES.value}: give at least 2")
-  frames = _FRAMES.value if kind in ("interpolation", "walk") else 1
+  if frames < 2:
+    raise InputError(f"frames={frames}: give at least 2")
+  if kind not in ("interpolation", "walk"):
+    frames = 1
   if count * frames > _LARGEST and kind != "folder":
     raise InputError(
       f"{count * frames} images in one file: give a --count of at most "
@@ -177,33 +185,35 @@ def _check(kind: str, output: str | None, count: int) -> None:
     )
 
 
-def main() -> None:
+def main(given: SimpleNamespace) -> None:
   """Writes what the flags ask for."""
-  kind, seed = _KIND.value, _RUN.seed.value
-  count = _COUNTS.get(kind) if _COUNT.value is None else _COUNT.value
-  _check(kind, _OUTPUT.value, count)
-  output = pathlib.Path(_OUTPUT.value)
-  found = command.restore(_RUN)
+  kind, seed = given.kind.value, given.run.seed.value
+  count, frames = given.count.value, given.frames.value
+  if count is None:
+    count = _COUNTS.get(kind, 1)
+  _check(kind, given.output.value, count, frames)
+  output = pathlib.Path(given.output.value)
+  found = command.restore(given.run)
   if found.config.data.name in data.MIXTURES and kind != "grid":
     raise InputError(f"kind={kind!r} needs images, not points: choose 'grid'")
   sample = run.sampler(found.algorithm, seed)
-  variables = sampling_variables(found.state, _RUN.ema.value)
+  variables = sampling_variables(found.state, given.run.ema.value)
   output.parent.mkdir(parents=True, exist_ok=True)
   if kind == "folder":
     write_folder(sample(variables, count), count, output)
   elif kind == "walk":
-    ways = to_float(walks(found, variables, seed, count, _FRAMES.value))
-    frames = [pictures.grid(images) for images in ways.swapaxes(0, 1)]
-    pictures.animate(frames, output, milliseconds=80, rest=80)
+    ways = to_float(walks(found, variables, seed, count, frames))
+    grids = [pictures.grid(images) for images in ways.swapaxes(0, 1)]
+    pictures.animate(grids, output, milliseconds=80, rest=80)
   elif kind == "interpolation":
-    rows = interpolations(found, variables, seed, count, _FRAMES.value)
+    rows = interpolations(found, variables, seed, count, frames)
     _save_rows(rows, output)
   else:
     made = np.concatenate(list(map(np.asarray, sample(variables, count))))
     if kind == "grid":
       pictures.picture({"generated": to_float(made)}).save(output)
     else:
-      networks = _RUN.inception.value, _RUN.classifier.value
+      networks = given.run.inception.value, given.run.classifier.value
       _save_rows(neighbours(found, made, *networks), output)
   print(f"wrote {output}")
 
@@ -214,4 +224,4 @@ def _save_rows(rows: np.ndarray, output: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main)
+  command.run(main, define)
