@@ -101,9 +101,8 @@ def stored_config(
   manager: ocp.CheckpointManager, step: int | None = None
 ) -> ConfigDict | None:
   """Returns the config of the newest checkpoint, or `step`, that tells it."""
-  for one in sorted(manager.all_steps(), reverse=True):
-    if step not in (None, one):
-      continue
+  steps = sorted(manager.all_steps(), reverse=True)
+  for one in steps if step is None else [step]:
     try:
       restored = manager.restore(
         one, args=ocp.args.Composite(meta=ocp.args.JsonRestore())

@@ -61,6 +61,7 @@ def create(config: ConfigDict, file: str = "", workdir: str = "") -> FeatureNet:
   Raises:
     InputError: where the network cannot be had, or is for other images.
   """
+  check(config, file, workdir)
   if file:
     return from_inception(file)
   if workdir:

@@ -282,7 +282,6 @@ def create(
   Raises:
     InputError: where the run or its data cannot be measured like that.
   """
-  check(config, inception, classifier)
   if config.algorithm == "classifier":
     return _of_classifier(config)
   sample = run.sampler(algorithm, seed, batch_statistics)
@@ -357,6 +356,7 @@ def compare_points(made: np.ndarray, mixture: Mixture) -> dict[str, Metric]:
 def _of_classifier(
   config: ConfigDict,
 ) -> tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]:
+  check(config)
   other = data.held_out(config.data)
   source, net = data.create(other), features.untrained(config)
   order = np.arange(len(source))

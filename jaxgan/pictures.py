@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
+from jaxgan.data.batches import to_uint8
+
 _TITLE = 16  # pixels
 _GAP = 4
 
@@ -38,15 +40,14 @@ def picture(samples: Mapping[str, np.ndarray]) -> Image.Image:
 def grid(
   images: np.ndarray, gap: int = _GAP, columns: int | None = None
 ) -> Image.Image:
-  """Draws images `[B, H, W, C]` in [-1, 1] on a white grid.
+  """Draws images `[B, H, W, C]`, in [-1, 1] or uint8, on a white grid.
 
   Small images are enlarged by a whole factor to 64 pixels or more. By default
   the grid is nearly square.
   """
-  images = np.asarray(images, np.float32)
-  count, height, width, _ = images.shape
+  pixels = to_uint8(np.asarray(images))
+  count, height, width, _ = pixels.shape
   scale = max(1, -(-64 // height))
-  pixels = np.clip((images + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
   pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
   pixels = np.broadcast_to(pixels, (*pixels.shape[:3], 3))
   columns = columns or int(np.ceil(np.sqrt(count)))
@@ -76,9 +77,8 @@ def curves(
   for ax, name in zip(axes, names, strict=False):
     for run, rows in runs.items():
       values = [(row["step"], row[name]) for row in rows if name in row]
+      label = run.replace("$", "\\$")  # which would begin mathematics
       # Runs without it get no line, but keep their colour.
-      # A dollar sign would begin mathematics.
-      label = run.replace("$", "\\$")
       ax.plot(*np.reshape(values, (-1, 2)).T, linewidth=1, label=label)
     ax.set_title(name, fontsize=9)
     ax.grid(alpha=0.3)

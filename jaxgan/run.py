@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from jaxgan import checkpoint
 from jaxgan.config import InputError, first_line
 from jaxgan.data import Source
+from jaxgan.data.batches import to_uint8
 from jaxgan.parallel import AXIS
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import Algorithm, TrainState
@@ -160,20 +161,17 @@ def decoder(
   def decode(variables: Any, latents: jax.Array) -> jax.Array:
     batch = {"latent": latents}
     (images,) = algorithm.sample(*variables, batch, batch_statistics).values()
-    return quantize(images)
+    return to_uint8(images)
 
   return over_devices(decode)
 
 
-def quantize(images: jax.Array) -> jax.Array:
-  """Images in [-1, 1] as uint8, rounded; points as they are."""
-  if images.ndim == 2:
-    return images
-  return ((images + 1) * 127.5 + 0.5).clip(0, 255).astype("uint8")
-
-
 def examples(source: Source, indices: np.ndarray) -> Iterator[dict[str, Any]]:
-  """Yields batches of a source's examples, in the order of the indices."""
+  """Batches of a source's examples, in the order of the indices."""
+  return (source[part] for part in batches(indices))
+
+
+def batches(x: np.ndarray) -> Iterator[np.ndarray]:
+  """Cuts an array along its first axis into parts of `batch_size()`."""
   size = batch_size()
-  for start in range(0, len(indices), size):
-    yield source[indices[start : start + size]]
+  return (x[start : start + size] for start in range(0, len(x), size))

@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from jaxgan import command, data, features, pictures, run
 from jaxgan.config import InputError
-from jaxgan.data.batches import to_float
 from jaxgan.latents import interpolate
 from jaxgan.run import Run
 from jaxgan.train_step import sampling_variables
@@ -68,13 +67,12 @@ def neighbours(
   Returns:
     uint8 `[B, 1 + 7, H, W, C]`.
   """
-  features.check(found.config, inception, classifier)
   net = features.create(found.config, inception, classifier)
 
   def embed(batch: np.ndarray) -> np.ndarray:
     return np.asarray(net.apply(net.variables, batch)[0])[: len(batch)]
 
-  own = np.concatenate([embed(x) for x in _batches(images)])
+  own = np.concatenate([embed(x) for x in run.batches(images)])
   source = data.create(found.config.data)
   gaps = np.full((len(own), 0), np.inf)
   nearest = np.zeros((len(own), 0), int)
@@ -82,7 +80,7 @@ def neighbours(
   with tqdm(
     total=len(source), desc="training images", unit="image", leave=False
   ) as bar:
-    for part in _batches(indices):
+    for part in run.batches(indices):
       other = embed(source[part]["image"])
       # The nearest so far and those of this batch, of which some stay.
       gaps = np.concatenate([gaps, cdist(own, other)], axis=1)
@@ -125,16 +123,11 @@ def _decode(found: Run, variables: Any, latents: jax.Array) -> np.ndarray:
   decode, variables = run.decoder(found.algorithm), run.replicate(variables)
   flat = np.asarray(latents).reshape(-1, latents.shape[-1])
   images = []
-  for part in _batches(flat):
+  for part in run.batches(flat):
     full = np.resize(part, (run.batch_size(), *part.shape[1:]))
     images.append(np.asarray(decode(variables, full))[: len(part)])
   images = np.concatenate(images)
   return images.reshape(*latents.shape[:2], *images.shape[1:])
-
-
-def _batches(x: np.ndarray) -> Iterable[np.ndarray]:
-  size = run.batch_size()
-  return (x[start : start + size] for start in range(0, len(x), size))
 
 
 def define() -> SimpleNamespace:
@@ -202,7 +195,7 @@ def main(given: SimpleNamespace) -> None:
   if kind == "folder":
     write_folder(sample(variables, count), count, output)
   elif kind == "walk":
-    ways = to_float(walks(found, variables, seed, count, frames))
+    ways = walks(found, variables, seed, count, frames)
     grids = [pictures.grid(images) for images in ways.swapaxes(0, 1)]
     pictures.animate(grids, output, milliseconds=80, rest=80)
   elif kind == "interpolation":
@@ -211,7 +204,7 @@ def main(given: SimpleNamespace) -> None:
   else:
     made = np.concatenate(list(map(np.asarray, sample(variables, count))))
     if kind == "grid":
-      pictures.picture({"generated": to_float(made)}).save(output)
+      pictures.picture({"generated": made}).save(output)
     else:
       networks = given.run.inception.value, given.run.classifier.value
       _save_rows(neighbours(found, made, *networks), output)
@@ -219,7 +212,7 @@ def main(given: SimpleNamespace) -> None:
 
 
 def _save_rows(rows: np.ndarray, output: pathlib.Path) -> None:
-  images = to_float(rows.reshape(-1, *rows.shape[2:]))
+  images = rows.reshape(-1, *rows.shape[2:])
   pictures.grid(images, columns=rows.shape[1]).save(output)
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pathlib
 import runpy
+import subprocess
 import sys
 import tempfile
 from unittest import mock
@@ -72,6 +73,19 @@ def write_images(folder, count, size=(20, 20), mode="RGB"):
     shape = (size[1], size[0], len(mode))
     pixels = rng.integers(0, 256, shape, np.uint8)
     Image.fromarray(pixels.squeeze(), mode=None).save(folder / f"{i:03d}.png")
+
+
+def command(module, *arguments, cwd, devices=1):
+  """Runs `python -m jaxgan.<module>` in a process of its own."""
+  environment = os.environ | {
+    "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    "PYTHONPATH": str(ROOT),
+    "XDG_CACHE_HOME": str(cwd / "cache"),
+  }
+  return subprocess.run(
+    [sys.executable, "-m", f"jaxgan.{module}", *map(str, arguments)],
+    capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
+  )  # fmt: skip
 
 
 def import_torch_fidelity():

@@ -1,19 +1,18 @@
 """Measures of samples: reference, floors, protocols, evaluation in training."""
 
 import json
-import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, data_config, load_config, shrink, write_images
+from conftest import command, data_config, load_config, shrink, write_images
+from test_checkpoint import data_file, flip
 
 from jaxgan import checkpoint, data, features, measure, run
 from jaxgan.config import InputError
 from jaxgan.data.arrays import ArraySource
+from jaxgan.data.batches import to_uint8
 from jaxgan.features import FeatureNet
 from jaxgan.train import create_algorithm, train
 from jaxgan.train_step import sampling_variables
@@ -198,13 +197,13 @@ def test_batch_statistics_are_of_all_devices():
     lambda z: algorithm.sample(params, model_state, {"latent": z}, True),
     axis_name="batch",
   )(z[None])["generated"][0]
-  difference = np.asarray(found, int) - np.asarray(run.quantize(alone), int)
+  difference = np.asarray(found, int) - np.asarray(to_uint8(alone), int)
   assert np.abs(difference).max() <= 1
 
 
 def test_quantization_rounds():
   grey = np.array([-1.1, -1, -0.999, 0, 0.5, 1, 1.2]).reshape(7, 1, 1, 1)
-  found = np.asarray(run.quantize(jnp.asarray(grey)))
+  found = np.asarray(to_uint8(jnp.asarray(grey)))
   np.testing.assert_array_equal(found.ravel(), [0, 0, 0, 128, 191, 255, 255])
 
 
@@ -302,32 +301,13 @@ def test_no_run_no_checkpoint_no_best(tmp_path):
 
 def test_a_damaged_checkpoint_is_not_measured(tmp_path):
   train(small(steps=2, checkpoint_every=1), tmp_path)
-  folder = tmp_path / "checkpoints" / "2"
-  path = max(
-    (p for p in folder.rglob("*") if p.is_file()),
-    key=lambda p: p.stat().st_size,
-  )
-  content = bytearray(path.read_bytes())
-  content[len(content) // 2] ^= 1
-  path.write_bytes(content)
+  flip(data_file(tmp_path, 2))
   with pytest.raises(InputError, match="none of the checkpoints"):
     run.load(tmp_path, 2)
   with pytest.warns(UserWarning, match="checkpoint 2 is damaged"):
     assert run.load(tmp_path).state.step == 1
   # Only the training moves what is damaged.
   assert not (tmp_path / "damaged").exists()
-
-
-def command(module, *arguments, cwd, devices=1):
-  environment = os.environ | {
-    "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    "PYTHONPATH": str(ROOT),
-    "XDG_CACHE_HOME": str(cwd / "cache"),
-  }
-  return subprocess.run(
-    [sys.executable, "-m", f"jaxgan.{module}", *map(str, arguments)],
-    capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
-  )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,8 @@
 """Pictures and files of a run's samples."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from conftest import ROOT, load_config, shrink
+from conftest import command, load_config, shrink
 from PIL import Image
 
 from jaxgan import data, features, run, sample
@@ -102,15 +98,12 @@ def test_folder(found, tmp_path):
   ],
 )
 def test_the_command(workdir, tmp_path, run_name, kind, output, size):
-  environment = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
   written = []
   for name in ("a", "b"):
     path = tmp_path / name / output
-    result = subprocess.run(
-      [sys.executable, "-m", "jaxgan.sample", f"--output={path}",
-       f"--workdir={workdir / run_name}", f"--kind={kind}", "--count=3",
-       "--frames=5"],
-      capture_output=True, text=True, env=environment, timeout=300,
+    result = command(
+      "sample", f"--output={path}", f"--workdir={workdir / run_name}",
+      f"--kind={kind}", "--count=3", "--frames=5", cwd=tmp_path,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     written.append(path.read_bytes())

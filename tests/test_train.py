@@ -3,15 +3,13 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import CONFIGS, ROOT, load_config, shrink
+from conftest import CONFIGS, ROOT, command, load_config, shrink
 
 from jaxgan import checkpoint, data, losses
 from jaxgan.config import InputError, base_config
@@ -117,20 +115,12 @@ def test_the_objective_that_the_readme_adds(tmp_path, monkeypatch):
   assert train(small("nsgan", loss="smoothed"), tmp_path).step == 2
 
 
-def command(*arguments, cwd):
-  """Runs the command line on one device, in a process of its own."""
-  environment = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
-  return subprocess.run(
-    [sys.executable, "-m", "jaxgan.main", *map(str, arguments)],
-    capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
-  )  # fmt: skip
-
-
 def test_resume_in_a_new_process_is_exact(tmp_path):
   # Batch norm, spectral norm's vectors, Adam's moments, the average, the
   # order of the data and all noise have to go on where they stopped.
   def run(workdir, steps):
     result = command(
+      "main",
       f"--config={ROOT}/configs/sngan.py", f"--workdir={tmp_path / workdir}",
       f"--config.steps={steps}", "--config.generator.width=4",
       "--config.critic.width=4", "--config.batch_size=16",
@@ -283,7 +273,7 @@ def test_unknown_algorithm():
 )
 def test_bad_commands_get_one_line(arguments, message, tmp_path):
   os.symlink(ROOT / "configs", tmp_path / "configs")
-  result = command(*arguments, cwd=tmp_path)
+  result = command("main", *arguments, cwd=tmp_path)
   assert result.returncode == 1
   (line,) = result.stderr.strip().splitlines()
   assert line.startswith("error: ")

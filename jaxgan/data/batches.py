@@ -221,6 +221,13 @@ def make_prepare(config: ConfigDict) -> Callable[[Batch, jax.Array], Batch]:
   return prepare
 
 
+def to_uint8(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+  """Images in [-1, 1] as uint8, rounded; points and uint8 as they are."""
+  if image.ndim == 2 or image.dtype == "uint8":
+    return image
+  return ((image + 1) * 127.5 + 0.5).clip(0, 255).astype("uint8")
+
+
 def to_float(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
   """uint8 images as float32 in [-1, 1]; floats, such as points, as they are."""
   return (
