@@ -28,6 +28,7 @@ train wgan:mnist 800 "${half[@]}"
 train wgan_gp:mnist 760 "${gp[@]}"
 train sngan:mnist 3200 "${half[@]}"
 train r3gan:mnist 1600 "${half[@]}"
+train ot_gan:mnist 230
 train dcgan:fashion_mnist 3200 "${half[@]}"
 train wgan_gp:fashion_mnist 760 "${gp[@]}"
 

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from jaxgan import command, data, parallel
 from jaxgan.config import check
 from jaxgan.data.arrays import ArraySource
-from jaxgan.data.batches import feed, make_prepare
+from jaxgan.data.batches import feed, make_prepare, to_float
 from jaxgan.parallel import AXIS
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import make_train_step, minibatches
@@ -63,7 +63,6 @@ def prepare(config: ConfigDict) -> Round:
   algorithm = create_algorithm(config)
   mapping = parallel.create(config.parallel)
   updates = minibatches(algorithm)
-  state = initial_state(config, algorithm)[0](jax.random.key(config.seed))
   step = make_train_step(
     algorithm, jax.random.key(1), config.ema_decay, make_prepare(config.data)
   )
@@ -76,6 +75,8 @@ def prepare(config: ConfigDict) -> Round:
   source = ArraySource(
     {"image": images, "label": np.zeros(len(images), np.int32)}
   )
+  create, _ = initial_state(config, algorithm)
+  state = create(jax.random.key(config.seed), {"image": to_float(images[:64])})
   share = config.batch_size // jax.device_count()
   batch = {
     key: jnp.asarray(np.resize(array, (updates, share, *array.shape[1:])))

@@ -6,6 +6,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -25,6 +26,7 @@ from jaxgan.logging import open_logs, replace, rows
 from jaxgan.train_step import (
   GUARDED,
   Algorithm,
+  Batch,
   TrainState,
   create_train_state,
   make_train_step,
@@ -52,8 +54,8 @@ def create_algorithm(config: ConfigDict) -> Algorithm:
 
 def initial_state(
   config: ConfigDict, algorithm: Algorithm
-) -> tuple[Callable[[jax.Array], TrainState], TrainState]:
-  """Returns the function of a key that draws the first state, and its shapes.
+) -> tuple[Callable[[jax.Array, Batch], TrainState], TrainState]:
+  """Returns what draws the first state from a key and a batch, and its shapes.
 
   Raises:
     InputError: where networks and shapes do not go together.
@@ -61,14 +63,14 @@ def initial_state(
   shape = data.example_shape(config.data)
   example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
   create = jax.jit(
-    lambda rng: create_train_state(algorithm, rng, example),
+    partial(create_train_state, algorithm),
     # It runs once, and would gain less than compiling it well costs.
     compiler_options={"xla_backend_optimization_level": 0}
     if jax.default_backend() == "cpu"
     else None,
   )
   try:
-    template = jax.eval_shape(create, jax.random.key(0))
+    template = jax.eval_shape(create, jax.random.key(0), example)
   except InputError:
     raise
   except (TypeError, ValueError, ZeroDivisionError) as e:
@@ -140,8 +142,17 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       workdir / "config.json",
       json.dumps(json.loads(config.to_json()), indent=2) + "\n",
     )
+    points = len(data.example_shape(config.data)) == 1
+    shown = source[
+      shuffled(
+        config.seed,
+        np.arange(min(2048 if points else 64, len(source))),
+        len(source),
+      )
+    ]
+    shown = {key: to_float(array) for key, array in shown.items()}
     if state is None:
-      state = create(init_rng)
+      state = create(init_rng, shown)
       print(
         parameter_overview.get_parameter_overview(
           state.params, include_stats=False
@@ -156,15 +167,6 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
         config, algorithm, config.eval_samples, inception=config.inception
       )
     sample = jax.jit(algorithm.sample)
-    points = len(data.example_shape(config.data)) == 1
-    shown = source[
-      shuffled(
-        config.seed,
-        np.arange(min(2048 if points else 64, len(source))),
-        len(source),
-      )
-    ]
-    shown = {key: to_float(array) for key, array in shown.items()}
     if algorithm.latents:
       keys = jax.random.split(sample_rng, len(shown["image"]))
       shown["latent"] = algorithm.latents(keys)

@@ -74,7 +74,8 @@ class Algorithm(NamedTuple):
   """A differentiable game.
 
   Attributes:
-    init: `(rng, batch) -> (params, model_state)`, both by player.
+    init: `(rng, batch) -> (params, model_state)`, both by player; the batch
+      is one that initialisation may depend on.
     losses: by player, what it minimises.
     optimizers: by player.
     schedule: the turns of a round, `((player, updates), ...)`.
@@ -112,7 +113,7 @@ def create_train_state(
   Args:
     algorithm: the game.
     rng: a key.
-    batch: one minibatch; only its shapes and dtypes matter.
+    batch: the first examples, `[B, ...]`.
   """
   params, model_state = algorithm.init(rng, batch)
 

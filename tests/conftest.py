@@ -55,7 +55,8 @@ def shrink(config: ConfigDict) -> ConfigDict:
       network.widths = (8,) * len(network.widths)
   if "latent_size" in config:
     config.latent_size = 8
-    config.n_critic = min(config.n_critic, 2)  # unrolled: it costs compilation
+  for updates in {"n_critic", "n_generator"} & set(config):
+    config[updates] = min(config[updates], 2)  # unrolled: costs compilation
   return config
 
 

@@ -61,7 +61,7 @@ def test_flops_are_those_of_all_devices():
   config.batch_size //= jax.device_count()
   images = jax.ShapeDtypeStruct((1, config.batch_size, 2), "float32")
   algorithm = create_algorithm(config)
-  state = jax.eval_shape(initial_state(config, algorithm)[0], jax.random.key(0))
+  _, state = initial_state(config, algorithm)
   step = make_train_step(algorithm, jax.random.key(1), config.ema_decay)
   on_one = benchmark.count_flops(step, state, {"image": images})
   assert on_all == jax.device_count() * on_one > 0

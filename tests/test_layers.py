@@ -9,6 +9,7 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
+from jaxgan.config import InputError
 from jaxgan.models import layers, resnet
 
 CASES = [
@@ -175,3 +176,44 @@ def test_uniform_initializer_has_the_variance_of_wgan_gp():
   np.testing.assert_allclose(
     np.abs(kernel).max(), expected * np.sqrt(3), rtol=0.01
   )
+
+
+@pytest.mark.parametrize("resample", ["none", "up"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_weight_norm(resample, dtype):
+  convolution = layers.Conv(
+    8, resample=resample, use_bias=False, kernel_init="wide", dtype=dtype
+  )
+  layer = layers.WeightNorm(convolution, init_scale=0.5)
+  first, x = jax.random.normal(jax.random.key(0), (2, 16, 8, 8, 3)) + 1
+  y, variables = layer.init_with_output(jax.random.key(1), first)
+  params = variables["params"]
+  assert {str(leaf.dtype) for leaf in jax.tree.leaves(params)} == {"float32"}
+  assert y.dtype == dtype
+  atol = 1e-5 if dtype == jnp.float32 else 1e-2
+  np.testing.assert_allclose(y.mean((0, 1, 2)), 0, atol=atol)
+  np.testing.assert_allclose(y.std((0, 1, 2)), 0.5, atol=atol)
+  # On other inputs: a plain layer with the weights g v / |v|.
+  v = params["layer"]["kernel"]
+  np.testing.assert_allclose(v.std(), 0.05, rtol=0.2)
+  kernel = params["scale"] * v / jnp.sqrt(jnp.square(v).sum((0, 1, 2)))
+  plain = layers.Conv(8, resample=resample)
+  expected = plain.apply(
+    {"params": {"kernel": kernel, "bias": params["bias"]}}, x
+  )
+  np.testing.assert_allclose(
+    layer.apply(variables, x), expected, rtol=10 * atol, atol=10 * atol
+  )
+
+
+def test_initial_weights_do_not_blow_up_where_inputs_do_not_vary():
+  layer = layers.WeightNorm(layers.dense(4, use_bias=False))
+  y, _ = layer.init_with_output(jax.random.key(0), jnp.ones((8, 3)))
+  np.testing.assert_allclose(y, 0, atol=1e-2)
+
+
+def test_even_kernels_cannot_resample():
+  with pytest.raises(InputError, match="odd"):
+    layers.Conv(3, 4, resample="up").init(
+      jax.random.key(0), jnp.zeros((1, 4, 4, 1))
+    )

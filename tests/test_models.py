@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxgan.config import InputError
-from jaxgan.models import dcgan, mlp, resnet
+from jaxgan.models import dcgan, mlp, ot_gan, resnet
 
 
 def init(network, *shape):
@@ -53,6 +53,33 @@ def test_wgan_gp_dcgan_has_the_reference_parameters():
   generator = (128 * 16 * 512 + 16 * 512) + (25 * 512 * 256 + 256)
   generator += (25 * 256 * 128 + 128) + (25 * 128 * 3 + 3)
   assert count(dcgan.Generator((32, 32, 3), **network), 1, 128) == generator
+
+
+def test_ot_gan_has_the_reference_parameters():
+  # models/dcgan.py, with the features of the paper: each layer has a scale and
+  # a bias for every output; gates double the generator's, concatenated ReLUs
+  # the critic's inputs.
+  def layer(inputs, outputs, taps=25):
+    return taps * inputs * outputs + 2 * outputs
+
+  generator = layer(100, 2 * 16 * 1024, 1) + layer(1024, 2 * 512)
+  generator += layer(512, 2 * 256) + layer(256, 2 * 128) + layer(128, 3)
+  assert count(ot_gan.Generator((32, 32, 3)), 2, 100) == generator
+  critic = layer(3, 128) + layer(256, 256) + layer(512, 512)
+  critic += layer(1024, 1024)
+  assert count(ot_gan.Critic(), 2, 32, 32, 3) == critic
+
+
+def test_ot_gan_features_have_length_one():
+  x = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))
+  critic = ot_gan.Critic(width=4, dtype=jnp.bfloat16)
+  features, _ = critic.init_with_output(jax.random.key(1), x, train=True)
+  assert features.shape == (3, 32768 * 4 // 128)
+  assert features.dtype == jnp.float32
+  np.testing.assert_allclose(jnp.square(features).sum(1), 1, rtol=1e-5)
+  # Of an image's concatenated ReLUs, one of each pair is 0.
+  pairs = features.reshape(3, 4, 4, 2, -1)
+  assert (pairs.min(3) == 0).all()
 
 
 @pytest.mark.parametrize("size", [16, 32, 64, 128])

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -70,9 +71,9 @@ def test_every_preset_fits_its_networks(name):
     algorithm = create_algorithm(config)
     shape = data.example_shape(config.data)
     state = jax.eval_shape(
-      lambda algorithm=algorithm: create_train_state(
-        algorithm, jax.random.key(0), {"image": 1}
-      )
+      partial(create_train_state, algorithm),
+      jax.random.key(0),
+      {"image": np.zeros((2, *shape), np.float32)},
     )
     images = jax.eval_shape(
       algorithm.sample,

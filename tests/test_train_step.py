@@ -10,7 +10,7 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from jaxgan import parallel
-from jaxgan.algorithms import gan
+from jaxgan.algorithms import gan, ot_gan
 from jaxgan.models import layers
 from jaxgan.parallel import AXIS
 from jaxgan.train_step import (
@@ -62,9 +62,9 @@ def play(
   mapping = parallel.create(kind, jax.devices()[:devices])
   if state is None:
     create = jax.jit(
-      lambda rng: create_train_state(algorithm, rng, {"image": 1})
+      lambda rng, x: create_train_state(algorithm, rng, {"image": x})
     )
-    state = create(jax.random.key(0))
+    state = create(jax.random.key(0), batches(0)["image"][0])
   state = mapping.replicate(state)
   step = mapping.map_step(
     make_train_step(algorithm, jax.random.key(1), ema_decay)
@@ -228,6 +228,26 @@ def test_devices_do_not_change_convolutional_networks():
   eight, _ = play(algorithm, batches, 3, devices=8)
   # Adam amplifies the rounding of gradients that are nearly zero.
   assert difference(one, eight) < 1e-4
+
+
+def test_devices_do_not_change_ot_gan():
+  config = shrink(load_config("ot_gan"))
+  # Rounding may decide when to stop.
+  config.transport.update({"threshold": 0.0, "max_iterations": 50})
+  for player in ("generator", "critic"):
+    config.optimizers[player] = ConfigDict(
+      {"name": "sgd", "learning_rate": 0.02}
+    )
+  algorithm = ot_gan.create(config)
+  batches = random_batches((16, 16, 1))
+  one, metrics = play(algorithm, batches, 3)
+  for devices in (2, 8):
+    other, theirs = play(algorithm, batches, 3, devices=devices)
+    error = difference(one, other)
+    print(f"{devices} devices: {error:.1e}")
+    assert error < 1e-5
+    for name in ("critic/loss", "generator/loss", "generator/marginal_error"):
+      np.testing.assert_allclose(metrics[name], theirs[name], atol=1e-5)
 
 
 def local_gradients(monkeypatch):

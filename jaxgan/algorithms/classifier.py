@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from jaxgan import data, optimizers
+from jaxgan import data, models, optimizers
 from jaxgan.config import InputError
 from jaxgan.models.lenet import Classifier
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
@@ -38,16 +38,13 @@ def create(config: ConfigDict) -> Algorithm:
   shape = data.example_shape(config.data)
 
   def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    variables = dict(module.init(rng, jnp.zeros((1, *shape)), train=True))
-    params = variables.pop("params")
-    return {"classifier": params}, {"classifier": variables}
+    params, model_state = models.init(module, rng, jnp.zeros((1, *shape)))
+    return {"classifier": params}, {"classifier": model_state}
 
   def loss(params: Mapping[str, Params], state: TrainState, batch: Batch, rng):
-    (_, logits), model_state = module.apply(
-      {"params": params["classifier"], **state.model_state["classifier"]},
-      batch["image"],
-      train=True,
-      mutable=["batch_stats"],
+    model_state = state.model_state["classifier"]
+    (_, logits), model_state = models.apply(
+      module, params["classifier"], model_state, batch["image"], train=True
     )
     accuracy = (logits.argmax(-1) == batch["label"]).mean()
     loss = optax.softmax_cross_entropy_with_integer_labels(

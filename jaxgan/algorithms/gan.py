@@ -5,15 +5,13 @@ see `configs/`. Batches hold `image`, `[B, H, W, C]` in [-1, 1], or `[B, D]`.
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from ml_collections import ConfigDict
 
-from jaxgan import latents, losses, optimizers, penalties
+from jaxgan import latents, losses, models, optimizers, penalties
 from jaxgan.config import InputError
 from jaxgan.data import example_shape
 from jaxgan.parallel import example_keys
@@ -28,8 +26,10 @@ def create(config: ConfigDict) -> Algorithm:
   """
   check(config)
   shape = example_shape(config.data)
-  generator = _network("Generator", config.generator, config.dtype, shape=shape)
-  critic = _network("Critic", config.critic, config.dtype)
+  generator = models.create(
+    "Generator", config.generator, config.dtype, shape=shape
+  )
+  critic = models.create("Critic", config.critic, config.dtype)
   loss = getattr(losses, config.loss)
   name = config.penalty.name
   penalty = getattr(penalties, name) if name else None
@@ -40,12 +40,14 @@ def create(config: ConfigDict) -> Algorithm:
   def generate(
     params: Params, model_state: Any, keys: jax.Array
   ) -> tuple[jax.Array, Any]:
-    return _apply(generator, params, model_state, draw(keys), True)
+    return models.apply(generator, params, model_state, draw(keys), True)
 
   def criticize(
     params: Params, model_state: Any, images: jax.Array
   ) -> tuple[jax.Array, Any]:
-    logits, model_state = _apply(critic, params, model_state, images, True)
+    logits, model_state = models.apply(
+      critic, params, model_state, images, True
+    )
     if config.critic_output == "sigmoid":
       logits = jax.nn.sigmoid(logits)
     return logits, model_state
@@ -57,9 +59,7 @@ def create(config: ConfigDict) -> Algorithm:
     for player, network, rng, x in zip(
       ("generator", "critic"), (generator, critic), rngs, inputs, strict=True
     ):
-      variables = dict(network.init(rng, x, train=True))
-      params[player] = variables.pop("params")
-      model_state[player] = variables
+      params[player], model_state[player] = models.init(network, rng, x)
     return params, model_state
 
   def add_fakes(state: TrainState, batches: Batch, rngs: jax.Array) -> Batch:
@@ -119,7 +119,8 @@ def create(config: ConfigDict) -> Algorithm:
     train: bool = False,
   ) -> dict[str, jax.Array]:
     player = params["generator"], model_state["generator"]
-    return {"generated": _apply(generator, *player, batch["latent"], train)[0]}
+    images, _ = models.apply(generator, *player, batch["latent"], train)
+    return {"generated": images}
 
   schedule = (("critic", config.n_critic), ("generator", 1))
   return Algorithm(
@@ -210,34 +211,3 @@ def check(config: ConfigDict) -> None:
       "loss='relativistic' compares equal numbers of real and generated "
       "images: set generator_batches=1"
     )
-
-
-def _network(
-  kind: str, config: ConfigDict, dtype: str, **arguments: Any
-) -> nn.Module:
-  arguments |= config.to_dict()
-  for key, value in arguments.items():
-    sizes = value if isinstance(value, tuple) else (value,)
-    if any(type(size) is int and size < 1 for size in sizes):
-      raise InputError(f"{kind.lower()}.{key}={value}: give at least 1")
-  name = arguments.pop("name")
-  try:
-    module = import_module(f"jaxgan.models.{name}")
-    return getattr(module, kind)(dtype=jnp.dtype(dtype), **arguments)
-  except (ImportError, AttributeError, TypeError) as e:
-    raise InputError(f"{kind.lower()} {name!r}: {e}") from e
-
-
-def _apply(
-  module: nn.Module,
-  params: Params,
-  model_state: Any,
-  x: jax.Array,
-  train: bool,
-) -> tuple[jax.Array, Any]:
-  return module.apply(
-    {"params": params, **model_state},
-    x,
-    train=train,
-    mutable=list(model_state) if train else [],
-  )

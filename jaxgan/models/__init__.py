@@ -1,1 +1,58 @@
 """Networks: Flax modules named `Generator` and `Critic` in each module."""
+
+from importlib import import_module
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from jaxgan.config import InputError
+
+
+def create(
+  kind: str, config: ConfigDict, dtype: str, **arguments: Any
+) -> nn.Module:
+  """Returns the network that an entry of the config describes.
+
+  Args:
+    kind: "Generator" or "Critic".
+    config: `name` is a module of this package; all else are arguments.
+    dtype: of the arithmetic.
+    **arguments: others that the network takes.
+
+  Raises:
+    InputError: where there is no such network, or it no such argument.
+  """
+  arguments |= config.to_dict()
+  for key, value in arguments.items():
+    sizes = value if isinstance(value, tuple) else (value,)
+    if any(type(size) is int and size < 1 for size in sizes):
+      raise InputError(f"{kind.lower()}.{key}={value}: give at least 1")
+  name = arguments.pop("name")
+  try:
+    module = import_module(f"jaxgan.models.{name}")
+    return getattr(module, kind)(dtype=jnp.dtype(dtype), **arguments)
+  except (ImportError, AttributeError, TypeError) as e:
+    raise InputError(f"{kind.lower()} {name!r}: {e}") from e
+
+
+def init(
+  module: nn.Module, rng: jax.Array, x: jax.Array
+) -> tuple[Any, dict[str, Any]]:
+  """Returns a network's params and model state, drawn for inputs like `x`."""
+  variables = dict(module.init(rng, x, train=True))
+  return variables.pop("params"), variables
+
+
+def apply(
+  module: nn.Module, params: Any, model_state: Any, x: jax.Array, train: bool
+) -> tuple[jax.Array, Any]:
+  """Returns a network's result, and its model state after it."""
+  return module.apply(
+    {"params": params, **model_state},
+    x,
+    train=train,
+    mutable=list(model_state) if train else [],
+  )

@@ -186,7 +186,8 @@ def initializer(name: str, fan_in: float, fan_out: float, gain: float = 1.0):
   """Returns a kernel initialiser.
 
   Args:
-    name: "normal" is N(0, 0.02), as in DCGAN; "uniform" has variance
+    name: "normal" is N(0, 0.02), as in DCGAN; "wide" is N(0, 0.05), as in
+      the code of weight normalisation; "uniform" has variance
       2 gain / (fan_in + fan_out), as in WGAN-GP: Glorot's for gain 1, and
       with gain 2 what its code uses before a ReLU.
     fan_in: inputs that an output sees.
@@ -196,10 +197,12 @@ def initializer(name: str, fan_in: float, fan_out: float, gain: float = 1.0):
   Raises:
     InputError: for another name.
   """
-  if name == "normal":
-    return nn.initializers.normal(0.02)
+  deviations = {"normal": 0.02, "wide": 0.05}
+  if name in deviations:
+    return nn.initializers.normal(deviations[name])
   if name != "uniform":
-    raise InputError(f"kernel_init={name!r}: choose 'normal' or 'uniform'")
+    choices = ", ".join([*deviations, "uniform"])
+    raise InputError(f"kernel_init={name!r}: choose one of {choices}")
   bound = (6 * gain / (fan_in + fan_out)) ** 0.5
 
   def uniform(rng, shape, dtype=jnp.float32):
@@ -240,6 +243,8 @@ class Conv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     k, stride, channels = self.kernel_size, self.stride, x.shape[-1]
+    if self.resample != "none" and k % 2 == 0:
+      raise InputError(f"kernel_size={k}: give an odd one where it resamples")
     fans = k**2 * channels, k**2 * self.features / stride**2
     kernel = self.param(
       "kernel",
@@ -288,6 +293,34 @@ class ConvTranspose(nn.Module):
     size = 2 * height, 2 * width
     x = conv_transpose(x, kernel, (2, 2), _same(k, 2), size)
     return x if bias is None else x + bias
+
+
+class WeightNorm(nn.Module):
+  """`layer(x)`, of a layer without bias, as `scale * layer(x) / |v| + bias`.
+
+  Salimans and Kingma 2016 (arXiv:1602.07868): v are the weights of an output,
+  eq. 2. They are initialised so that on the batch given to `init` every output
+  has mean 0 and deviation `init_scale` (eqs. 5 and 6).
+  """
+
+  layer: nn.Module
+  init_scale: float = 1.0
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    x = self.layer(x)
+    # Not flax's WeightNorm, which initialises v with length 1: the longer v,
+    # the less it turns in an update.
+    v = self.layer.variables["params"]["kernel"]
+    length = jnp.sqrt(jnp.square(v).sum(range(v.ndim - 1)))
+    axes = tuple(range(x.ndim - 1))
+    scale = self.param(
+      "scale",
+      lambda _: self.init_scale * lax.rsqrt((x / length).var(axes) + 1e-8),
+    )
+    factor = scale / length
+    bias = self.param("bias", lambda _: -factor * x.mean(axes))
+    return x * factor.astype(x.dtype) + bias.astype(x.dtype)
 
 
 def dense(

@@ -1,0 +1,192 @@
+"""Times the transport of OT-GAN, beside its round and beside POT.
+
+`python benchmarks/transport.py --workdir=runs/ot_gan`: for each batch, the six
+problems of the minibatch energy distance with their gradient in the features,
+a whole round, which solves them in each of its updates, and the same six
+costs by POT's `ot.sinkhorn` (NumPy, float64) in as many iterations as it takes
+to bring the marginal error to the run's threshold. Everything is at the run's
+last checkpoint, so that the costs are those that training meets.
+"""
+
+import argparse
+import pathlib
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import data, models, parallel, runtime, transport
+from jaxgan.config import InputError
+from jaxgan.data.batches import make_prepare, to_float
+from jaxgan.parallel import AXIS
+from jaxgan.run import Run, load
+from jaxgan.train import create_algorithm
+from jaxgan.train_step import make_train_step, minibatches
+
+REPEATS = 3
+
+
+def median_ms(play: Callable[[], object]) -> float:
+  """Milliseconds; the first time is not counted."""
+  times = []
+  for _ in range(REPEATS + 1):
+    start = time.perf_counter()
+    play()
+    times.append(1e3 * (time.perf_counter() - start))
+  return statistics.median(times[1:])
+
+
+def features(run: Run, images: np.ndarray) -> tuple[jax.Array, jax.Array]:
+  """The critic's features of real images and of as many samples."""
+  critic = models.create("Critic", run.config.critic, run.config.dtype)
+
+  @jax.jit
+  def embed(images: jax.Array) -> jax.Array:
+    return models.apply(critic, run.state.params["critic"], {}, images, False)[
+      0
+    ]
+
+  keys = jax.random.split(jax.random.key(0), len(images))
+  sample = jax.jit(run.algorithm.sample)
+  real, fake = [], []
+  for i in range(0, len(images), 256):
+    part = slice(i, i + 256)
+    latent = run.algorithm.latents(keys[part])
+    samples = sample(
+      run.state.params, run.state.model_state, {"latent": latent}
+    )
+    real.append(embed(to_float(images[part])))
+    fake.append(embed(samples["generated"]))
+  return jnp.concatenate(real), jnp.concatenate(fake)
+
+
+def time_problems(
+  run: Run, real: jax.Array, fake: jax.Array
+) -> tuple[float, dict[str, float]]:
+  """The energy distance, its gradient, and how well it converged."""
+
+  @jax.jit
+  def play(real: jax.Array, fake: jax.Array):
+    return jax.vmap(
+      jax.value_and_grad(
+        lambda *both: transport.energy_distance(*both, **run.config.transport),
+        argnums=(0, 1),
+        has_aux=True,
+      ),
+      axis_name=AXIS,
+    )(real[None], fake[None])
+
+  (_, metrics), _ = play(real, fake)
+  each = median_ms(lambda: jax.block_until_ready(play(real, fake)))
+  return each, {key: float(value[0]) for key, value in metrics.items()}
+
+
+def time_round(run: Run, images: np.ndarray) -> float:
+  """A round from the run's state."""
+  config = run.config.copy_and_resolve_references()
+  config.batch_size = len(images)
+  algorithm = create_algorithm(config)
+  mapping = parallel.create(config.parallel)
+  step = mapping.map_step(
+    make_train_step(
+      algorithm, jax.random.key(0), config.ema_decay, make_prepare(config.data)
+    )
+  )
+  batch = mapping.shard_batch(
+    {"image": np.stack([images] * minibatches(algorithm))}
+  )
+  state = mapping.replicate(run.state)
+
+  def play() -> None:
+    nonlocal state
+    state, _ = jax.block_until_ready(step(state, batch))
+
+  return median_ms(play)
+
+
+def time_pot(run: Run, real: jax.Array, fake: jax.Array) -> tuple[float, float]:
+  """POT on the six costs: milliseconds, and the mean of its iterations."""
+  import ot
+
+  settings = run.config.transport
+  halves = [*np.split(np.array(real), 2), *np.split(np.array(fake), 2)]
+  costs = [
+    np.float64(transport.cosine_cost(halves[i], halves[j]))
+    for i, j in transport.PAIRS
+  ]
+  weights = np.full(len(costs[0]), 1 / len(costs[0]))
+
+  def solve(cost: np.ndarray, iterations: int) -> np.ndarray:
+    return ot.sinkhorn(
+      weights, weights, cost, settings.epsilon, numItermax=iterations, stopThr=0
+    )
+
+  needed = []
+  for cost in costs:
+    # The scaling factors of the rows are its last, so that columns are off.
+    iterations, error = 0, np.inf
+    kernel, u = np.exp(-cost / settings.epsilon), np.ones(len(cost))
+    while error > settings.threshold and iterations < 10_000:
+      for _ in range(10):
+        v = weights / (kernel.T @ u)
+        u = weights / (kernel @ v)
+      error = np.abs(v * (kernel.T @ u) - weights).sum()
+      iterations += 10
+    needed.append(iterations)
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # that it did not reach stopThr=0
+    each = median_ms(
+      lambda: [solve(*both) for both in zip(costs, needed, strict=True)]
+    )
+  return each, float(np.mean(needed))
+
+
+def main() -> None:
+  """Prints a row for each batch."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument(
+    "--workdir", type=pathlib.Path, required=True, help="of a run of OT-GAN"
+  )
+  parser.add_argument(
+    "--batches", type=int, nargs="+", default=[64, 256, 1024, 4096]
+  )
+  args = parser.parse_args()
+  runtime.set_up()
+  run = load(args.workdir)
+  if run.config.algorithm != "ot_gan":
+    raise InputError(f"{args.workdir} is no run of OT-GAN")
+  source = data.create(run.config.data)
+  updates = 1 + run.config.n_generator
+  print(
+    "| batch | six problems, ms | marginal error | unconverged | round, ms | "
+    "share | POT ms | iterations | POT / ours |\n" + "|---" * 9 + "|"
+  )
+  for batch in args.batches:
+    if batch > len(source):
+      raise InputError(f"batch {batch}: the run has {len(source)} images")
+    images = source[np.arange(batch)]["image"]
+    real, fake = features(run, images)
+    ours, metrics = time_problems(run, real, fake)
+    whole = time_round(run, images)
+    theirs, iterations = time_pot(run, real, fake)
+    print(
+      f"| {batch} | {ours:.1f} | {metrics['marginal_error']:.1e} | "
+      f"{metrics['unconverged']:.2f} | {whole:.0f} | "
+      f"{updates * ours / whole:.0%} | {theirs:.1f} | {iterations:.0f} | "
+      f"{theirs / ours:.2f} |",
+      flush=True,
+    )
+
+
+if __name__ == "__main__":
+  try:
+    main()
+  except ImportError:
+    sys.exit("error: POT is missing: pip install POT")
+  except InputError as e:
+    sys.exit(f"error: {e}")

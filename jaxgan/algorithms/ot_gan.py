@@ -1,0 +1,168 @@
+"""OT-GAN: Salimans et al. 2018 (arXiv:1803.05573).
+
+Both players move the minibatch energy distance between real and generated
+images (`jaxgan/transport.py`), measured in features that the critic learns:
+the generator down, and less often, the critic up. Batches hold `image`,
+`[B, H, W, C]` in [-1, 1].
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from jax import lax
+from ml_collections import ConfigDict
+
+from jaxgan import latents, models, optimizers
+from jaxgan.config import InputError, flatten
+from jaxgan.data import example_shape
+from jaxgan.parallel import example_keys
+from jaxgan.train_step import Algorithm, Batch, Params, TrainState
+from jaxgan.transport import energy_distance
+
+
+def create(config: ConfigDict) -> Algorithm:
+  """Returns the game that the config describes.
+
+  Raises:
+    InputError: for values that cannot work.
+  """
+  check(config)
+  shape = example_shape(config.data)
+  generator = models.create(
+    "Generator", config.generator, config.dtype, shape=shape
+  )
+  critic = models.create("Critic", config.critic, config.dtype)
+
+  def draw(keys: jax.Array) -> jax.Array:
+    return latents.draw(config.latent, keys, config.latent_size)
+
+  def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+    rng, generator_rng, critic_rng = jax.random.split(rng, 3)
+    z = draw(jax.random.split(rng, len(batch["image"])))
+    params, model_state = {}, {}
+    for player, network, key, x in (
+      ("generator", generator, generator_rng, z),
+      ("critic", critic, critic_rng, batch["image"]),
+    ):
+      params[player], model_state[player] = models.init(network, key, x)
+      if model_state[player]:
+        raise InputError(
+          f"{player}: OT-GAN has no use for batch statistics or spectral norm: "
+          "set norm='none' or 'layer'"
+        )
+    features = models.apply(critic, params["critic"], {}, batch["image"], True)
+    if features[0].ndim != 2:
+      raise InputError(
+        f"critic.name={config.critic.name!r} makes logits, where OT-GAN needs "
+        "features: set 'ot_gan'"
+      )
+    return params, model_state
+
+  def distance(
+    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+  ):
+    def embed(images: jax.Array) -> jax.Array:
+      return models.apply(critic, params["critic"], {}, images, True)[0]
+
+    def embed_fakes(z: jax.Array) -> jax.Array:
+      return embed(models.apply(generator, params["generator"], {}, z, True)[0])
+
+    images, chunk = batch["image"], config.chunk_size
+    z = draw(example_keys(rng, len(images)))
+    return energy_distance(
+      in_chunks(embed, images, chunk),
+      in_chunks(embed_fakes, z, chunk),
+      **config.transport,
+    )
+
+  def generator_loss(*args: Any):
+    loss, metrics = distance(*args)
+    return loss, ({}, metrics)
+
+  def critic_loss(*args: Any):
+    loss, metrics = distance(*args)
+    return -loss, ({}, metrics)
+
+  def sample(
+    params: Mapping[str, Params],
+    model_state: Mapping[str, Any],
+    batch: Batch,
+    train: bool = False,
+  ) -> dict[str, jax.Array]:
+    player = params["generator"], model_state["generator"]
+    images, _ = models.apply(generator, *player, batch["latent"], train)
+    return {"generated": images}
+
+  schedule = (("critic", 1), ("generator", config.n_generator))
+  return Algorithm(
+    init=init,
+    losses={"critic": critic_loss, "generator": generator_loss},
+    optimizers={
+      player: optimizers.create(
+        config.optimizers[player], config.steps * updates
+      )
+      for player, updates in schedule
+    },
+    schedule=schedule,
+    sample=sample,
+    latents=draw,
+  )
+
+
+def in_chunks(
+  function: Callable[[jax.Array], jax.Array], x: jax.Array, size: int
+) -> jax.Array:
+  """`function(x)`, whose gradient holds the activations of few rows at a time.
+
+  Args:
+    function: of each row `[B, ...]` by itself.
+    x: `[B, ...]`.
+    size: how many rows at most; the backward pass computes the activations of
+      each chunk again. 0 for all rows, nothing computed twice.
+  """
+  if not 0 < size < len(x):
+    return function(x)
+  count = next(
+    n for n in range(-(-len(x) // size), len(x) + 1) if not len(x) % n
+  )
+  _, results = lax.scan(
+    lambda _, chunk: (None, jax.checkpoint(function)(chunk)),
+    None,
+    x.reshape(count, -1, *x.shape[1:]),
+    # As in train_step.py.
+    unroll=0 if jax.default_backend() == "cpu" else 1,
+  )
+  return results.reshape(len(x), *results.shape[2:])
+
+
+def check(config: ConfigDict) -> None:
+  """Refuses values that cannot work.
+
+  Raises:
+    InputError: with a remedy.
+  """
+  positive = (lambda x: 0 < x < math.inf, "give more than 0")
+  at_least_1 = (lambda x: x >= 1, "give at least 1")
+  for key, (good, remedy) in {
+    "latent": (
+      lambda x: x in latents.PRIORS,
+      f"choose one of {list(latents.PRIORS)}",
+    ),
+    "latent_size": at_least_1,
+    "n_generator": at_least_1,
+    "batch_size": (lambda x: x % 2 == 0, "give an even number, for two halves"),
+    "chunk_size": (lambda x: x >= 0, "give 0 (all at once) or more"),
+    "transport.epsilon": positive,
+    "transport.momentum": (lambda x: 0 < x < 2, "give a value in (0, 2)"),
+    "transport.annealing": (
+      lambda x: x[0] > 0 and 0 < x[1] <= 1,
+      "give a factor above 0 and a decay in (0, 1]; (1.0, 1.0) is none",
+    ),
+    "transport.max_iterations": at_least_1,
+    "transport.threshold": (lambda x: 0 <= x < math.inf, "give 0 or more"),
+  }.items():
+    value = flatten(config)[key]
+    if not good(value):
+      raise InputError(f"{key}={value}: {remedy}")
