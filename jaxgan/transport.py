@@ -90,6 +90,7 @@ def solve(
   )
   n, m = cost.shape
   plan = jax.nn.softmax((out.g - cost) / epsilon, axis=1) / n
+  # Of the plan: `out.converged` is true where the potentials diverged.
   return Transport(plan, jnp.abs(plan.sum(0) - 1 / m).sum())
 
 
