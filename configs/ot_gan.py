@@ -47,7 +47,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
     # Two CPU cores cannot hold the paper's batch, and hardly its networks: 5
     # minutes for the digits, two hours for MNIST.
     config.batch_size = 128
-    config.steps = 500 if "digits" in preset else 5000
+    config.steps = 400 if "digits" in preset else 5000
     config.generator.width = config.critic.width = 16
     if "digits" not in preset:
       config.generator.kernel_size = config.critic.kernel_size = 3

@@ -15,6 +15,7 @@ RUNTIME_KEYS = (
   "checkpoint_every",
   "eval_every",
   "parallel",
+  "chunk_size",
 )
 
 

@@ -58,7 +58,8 @@ class TrainState:
 # loss(params, state, batch, rng) -> (scalar, (new model_state, metrics)):
 # `params` is state.params with the acting player's entry replaced by the
 # variable of differentiation; the model_state returned is that player's own,
-# equal on all devices. The scalar is the mean over this device's examples.
+# equal on all devices. The loss is the mean of the scalars of all devices: for
+# most games, each is the mean over its device's examples.
 LossFn = Callable[
   [Mapping[str, Params], TrainState, Batch, jax.Array],
   tuple[jax.Array, tuple[ModelState, Metrics]],

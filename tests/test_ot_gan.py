@@ -54,6 +54,21 @@ def gradients(config):
   return jax.tree.map(lambda x: x[0], results)
 
 
+def test_the_setting_of_the_paper():
+  config = load_config("ot_gan", "cifar10")
+  assert config.batch_size == 8000
+  assert config.transport.epsilon == 1 / 500
+  assert config.generator.width == config.critic.width == 128
+  algorithm = ot_gan.create(config)
+  assert algorithm.schedule == (("critic", 1), ("generator", 3))
+  # The code's Adam on the sums of 4000 gradients is ours on their means.
+  optimizer = algorithm.optimizers["critic"]
+  for gradient in (1e-3, 1e-5, 1e-7):
+    update, _ = optimizer.update(gradient / 4000, optimizer.init(0.0))
+    expected = -3e-4 * gradient / np.sqrt(gradient**2 + 1e-8)
+    np.testing.assert_allclose(update, expected, rtol=1e-3)
+
+
 def test_generator_and_critic_move_the_same_distance_in_two_directions():
   config = small()
   found = gradients(config)
@@ -157,10 +172,18 @@ def test_initial_networks_suit_the_data():
     ({"n_generator": 0}, "at least 1"),
     ({"batch_size": 9}, "even"),
     ({"chunk_size": -1}, "0 .all at once. or more"),
-    ({"transport.epsilon": 0.0}, "more than 0"),
-    ({"transport.epsilon": float("nan")}, "more than 0"),
-    ({"transport.momentum": 2.0}, r"\(0, 2\)"),
-    ({"transport.annealing": (50.0, 1.1)}, "a decay in"),
+    ({"transport.epsilon": 0.0}, "1e-6 to 1000"),
+    ({"transport.epsilon": float("nan")}, "1e-6 to 1000"),
+    ({"transport.momentum": 2.0}, "below 2"),
+    ({"transport.momentum": 0.9}, "below 2"),
+    ({"transport.epsilon": 1e-40}, "1e-6"),
+    ({"transport.annealing": (50.0, 1.1)}, "the decay in"),
+    ({"transport.annealing": (50.0, 1.0)}, "the decay in"),
+    ({"transport.annealing": (float("inf"), 0.9)}, "the factor"),
+    ({"transport.annealing": (50.0,)}, "factor, decay"),
+    ({"transport.annealing": (50.0, 0.9, 1.0)}, "factor, decay"),
+    ({"transport.annealing": (None, 0.9)}, "factor, decay"),
+    ({"data.name": "ring"}, "images"),
     ({"transport.max_iterations": 0}, "at least 1"),
     ({"transport.threshold": -1.0}, "0 or more"),
     ({"critic.width": 0}, "critic.width=0"),

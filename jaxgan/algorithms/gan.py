@@ -112,16 +112,6 @@ def create(config: ConfigDict) -> Algorithm:
     fake_logits, _ = criticize(params["critic"], critic_state, fake)
     return loss.generator(real_logits, fake_logits), (model_state, {})
 
-  def sample(
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
-    batch: Batch,
-    train: bool = False,
-  ) -> dict[str, jax.Array]:
-    player = params["generator"], model_state["generator"]
-    images, _ = models.apply(generator, *player, batch["latent"], train)
-    return {"generated": images}
-
   schedule = (("critic", config.n_critic), ("generator", 1))
   return Algorithm(
     init=init,
@@ -134,7 +124,7 @@ def create(config: ConfigDict) -> Algorithm:
       for player, updates in schedule
     },
     schedule=schedule,
-    sample=sample,
+    sample=models.sampler(generator),
     latents=draw,
   )
 

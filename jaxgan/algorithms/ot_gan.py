@@ -49,8 +49,8 @@ def create(config: ConfigDict) -> Algorithm:
       params[player], model_state[player] = models.init(network, key, x)
       if model_state[player]:
         raise InputError(
-          f"{player}: OT-GAN has no use for batch statistics or spectral norm: "
-          "set norm='none' or 'layer'"
+          f"{player}: OT-GAN has no use for batch or spectral norm: write "
+          "norm='none' or 'layer' into its entry of the config"
         )
     features = models.apply(critic, params["critic"], {}, batch["image"], True)
     if features[0].ndim != 2:
@@ -77,28 +77,17 @@ def create(config: ConfigDict) -> Algorithm:
       **config.transport,
     )
 
-  def generator_loss(*args: Any):
-    loss, metrics = distance(*args)
-    return loss, ({}, metrics)
+  def moved(sign: int):
+    def loss(*args: Any):
+      value, metrics = distance(*args)
+      return sign * value, ({}, metrics)
 
-  def critic_loss(*args: Any):
-    loss, metrics = distance(*args)
-    return -loss, ({}, metrics)
-
-  def sample(
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
-    batch: Batch,
-    train: bool = False,
-  ) -> dict[str, jax.Array]:
-    player = params["generator"], model_state["generator"]
-    images, _ = models.apply(generator, *player, batch["latent"], train)
-    return {"generated": images}
+    return loss
 
   schedule = (("critic", 1), ("generator", config.n_generator))
   return Algorithm(
     init=init,
-    losses={"critic": critic_loss, "generator": generator_loss},
+    losses={"critic": moved(-1), "generator": moved(1)},
     optimizers={
       player: optimizers.create(
         config.optimizers[player], config.steps * updates
@@ -106,7 +95,7 @@ def create(config: ConfigDict) -> Algorithm:
       for player, updates in schedule
     },
     schedule=schedule,
-    sample=sample,
+    sample=models.sampler(generator),
     latents=draw,
   )
 
@@ -143,7 +132,9 @@ def check(config: ConfigDict) -> None:
   Raises:
     InputError: with a remedy.
   """
-  positive = (lambda x: 0 < x < math.inf, "give more than 0")
+  if len(example_shape(config.data)) != 3:
+    raise InputError(f"data.name={config.data.name!r}: OT-GAN is for images")
+  values = flatten(config)
   at_least_1 = (lambda x: x >= 1, "give at least 1")
   for key, (good, remedy) in {
     "latent": (
@@ -154,15 +145,25 @@ def check(config: ConfigDict) -> None:
     "n_generator": at_least_1,
     "batch_size": (lambda x: x % 2 == 0, "give an even number, for two halves"),
     "chunk_size": (lambda x: x >= 0, "give 0 (all at once) or more"),
-    "transport.epsilon": positive,
-    "transport.momentum": (lambda x: 0 < x < 2, "give a value in (0, 2)"),
+    "transport.epsilon": (
+      lambda x: 1e-6 <= x <= 1e3,
+      "give a value from 1e-6 to 1000",
+    ),
+    "transport.momentum": (lambda x: 1 <= x < 2, "give 1 (none) to below 2"),
     "transport.annealing": (
-      lambda x: x[0] > 0 and 0 < x[1] <= 1,
-      "give a factor above 0 and a decay in (0, 1]; (1.0, 1.0) is none",
+      _is_annealing,
+      "give (factor, decay), the factor above 0 and the decay in (0, 1); or "
+      "(1.0, 1.0) for none",
     ),
     "transport.max_iterations": at_least_1,
     "transport.threshold": (lambda x: 0 <= x < math.inf, "give 0 or more"),
   }.items():
-    value = flatten(config)[key]
-    if not good(value):
-      raise InputError(f"{key}={value}: {remedy}")
+    if not good(values[key]):
+      raise InputError(f"{key}={values[key]}: {remedy}")
+
+
+def _is_annealing(x: Any) -> bool:
+  if len(x) != 2 or not all(type(value) in (int, float) for value in x):
+    return False
+  factor, decay = x
+  return 0 < factor < math.inf and (0 < decay < 1 or decay == 1 >= factor)

@@ -1,5 +1,6 @@
 """Networks: Flax modules named `Generator` and `Critic` in each module."""
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -23,7 +24,8 @@ def create(
     **arguments: others that the network takes.
 
   Raises:
-    InputError: where there is no such network, or it no such argument.
+    InputError: where there is no such network, or it no such argument, or a
+      size is not positive.
   """
   arguments |= config.to_dict()
   for key, value in arguments.items():
@@ -36,6 +38,21 @@ def create(
     return getattr(module, kind)(dtype=jnp.dtype(dtype), **arguments)
   except (ImportError, AttributeError, TypeError) as e:
     raise InputError(f"{kind.lower()} {name!r}: {e}") from e
+
+
+def sampler(generator: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+  """Returns the `Algorithm.sample` of a generator of images from latents."""
+
+  def sample(
+    params: Mapping[str, Any],
+    model_state: Mapping[str, Any],
+    batch: Mapping[str, jax.Array],
+    train: bool = False,
+  ) -> dict[str, jax.Array]:
+    player = params["generator"], model_state["generator"]
+    return {"generated": apply(generator, *player, batch["latent"], train)[0]}
+
+  return sample
 
 
 def init(

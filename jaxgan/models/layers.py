@@ -244,7 +244,7 @@ class Conv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     k, stride, channels = self.kernel_size, self.stride, x.shape[-1]
     if self.resample != "none" and k % 2 == 0:
-      raise InputError(f"kernel_size={k}: give an odd one where it resamples")
+      raise InputError(f"kernel_size={k}: give an odd one to resample")
     fans = k**2 * channels, k**2 * self.features / stride**2
     kernel = self.param(
       "kernel",
@@ -296,11 +296,15 @@ class ConvTranspose(nn.Module):
 
 
 class WeightNorm(nn.Module):
-  """`layer(x)`, of a layer without bias, as `scale * layer(x) / |v| + bias`.
+  """`[..., C] -> [..., F]`: `scale * layer(x) / |v| + bias`.
 
   Salimans and Kingma 2016 (arXiv:1602.07868): v are the weights of an output,
   eq. 2. They are initialised so that on the batch given to `init` every output
   has mean 0 and deviation `init_scale` (eqs. 5 and 6).
+
+  Attributes:
+    layer: a `Conv` or `dense` without bias; its kernel's last axis is F.
+    init_scale: see above.
   """
 
   layer: nn.Module
