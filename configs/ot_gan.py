@@ -38,6 +38,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
   # The average follows each of the generator's updates in the code.
   config.ema_decay = 0.999**3
   if preset == "cifar10":
+    # 18 GB on each of 8 devices; 29 GB on one with chunk_size=250.
     config.batch_size = 8000
     config.steps = 50_000
     # The code adds 1e-8 within the root to gradients that are sums over half a

@@ -105,10 +105,10 @@ def energy_distance(
   """The squared minibatch energy distance of two batches of features.
 
   2 E W(X, Y) - E W(X, X') - E W(Y, Y'), Salimans et al. 2018
-  (arXiv:1803.05573), eq. 6, where X, X' are the halves of the real batch, Y, Y'
-  those of the generated one, and the expectation of the first term is the mean
-  of its four pairs: half of the paper's eq. 8. W is the transport cost of the
-  entropic plan for the cosine cost.
+  (arXiv:1803.05573), section 3, where X, X' are the halves of the real batch,
+  Y, Y' those of the generated one, and the expectation of the first term is the
+  mean of its four pairs: half of the loss of algorithm 1. W is the transport
+  cost of the entropic plan for the cosine cost.
 
   Within a mapped step: the batches are those of all devices together, which
   share the six problems. The mean of the results over the devices is the

@@ -1,4 +1,4 @@
-"""The networks of OT-GAN: Salimans et al. 2018 (arXiv:1803.05573), tables 3, 4.
+"""The networks of OT-GAN: Salimans et al. 2018 (arXiv:1803.05573).
 
 All layers are weight-normalised, with data-dependent initialisation. For
 images of side S = 2^n the generator goes from 4x4 to S by n - 2 convolutions of

@@ -1,0 +1,63 @@
+"""Memory of a round by XLA's analysis, for devices that are not at hand.
+
+`python benchmarks/memory.py ot_gan cifar10 --devices 8 chunk_size=250`: the
+config's round is compiled, but not played, on so many simulated devices, in the
+form that accelerators get (loops stay loops). An accelerator's compiler may
+need somewhat more or less.
+"""
+
+import argparse
+import ast
+import os
+import pathlib
+import runpy
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def main() -> None:
+  """Prints the gigabytes of one device."""
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("config", help="name of a file in configs/")
+  parser.add_argument("preset")
+  parser.add_argument("--devices", type=int, default=1)
+  parser.add_argument("overrides", nargs="*", help="KEY=VALUE")
+  args = parser.parse_intermixed_args()
+  # Before JAX looks for devices.
+  os.environ["JAX_PLATFORMS"] = "cpu"
+  os.environ["XLA_FLAGS"] = (
+    f"--xla_force_host_platform_device_count={args.devices}"
+  )
+  import jax
+
+  from jaxgan import data, parallel
+  from jaxgan.train import create_algorithm, initial_state
+  from jaxgan.train_step import make_train_step, minibatches
+
+  devices = jax.devices()
+  jax.default_backend = lambda: "gpu"
+  path = ROOT / "configs" / f"{args.config}.py"
+  config = runpy.run_path(str(path))["get_config"](args.preset)
+  for override in args.overrides:
+    key, value = override.split("=")
+    config.update_from_flattened_dict({key: ast.literal_eval(value)})
+  algorithm = create_algorithm(config)
+  _, state = initial_state(config, algorithm)
+  step = make_train_step(algorithm, jax.random.key(0), config.ema_decay)
+  shape = minibatches(algorithm), config.batch_size
+  images = jax.ShapeDtypeStruct(
+    (*shape, *data.example_shape(config.data)), "float32"
+  )
+  mapped = parallel.create("shard_map", devices).map_step(step)
+  usage = mapped.lower(state, {"image": images}).compile().memory_analysis()
+  parts = {
+    "state and images": usage.argument_size_in_bytes,
+    "temporary": usage.temp_size_in_bytes,
+  }
+  for name, size in parts.items():
+    print(f"{name:18}{size / 1e9:6.1f} GB")
+  print(f"{'together':18}{sum(parts.values()) / 1e9:6.1f} GB a device")
+
+
+if __name__ == "__main__":
+  main()
