@@ -299,8 +299,8 @@ class WeightNorm(nn.Module):
   """`[..., C] -> [..., F]`: `scale * layer(x) / |v| + bias`.
 
   Salimans and Kingma 2016 (arXiv:1602.07868): v are the weights of an output,
-  eq. 2. They are initialised so that on the batch given to `init` every output
-  has mean 0 and deviation `init_scale` (eqs. 5 and 6).
+  eq. 2. Scale and bias are initialised so that on the batch given to `init`
+  every output has mean 0 and deviation `init_scale` (eqs. 5 and 6).
 
   Attributes:
     layer: a `Conv` or `dense` without bias; its kernel's last axis is F.
