@@ -23,6 +23,20 @@ def clip_weights(bound: float) -> optax.GradientTransformation:
   return optax.stateless(clip)
 
 
+def of_players(
+  config: ConfigDict, schedule: tuple[tuple[str, int], ...]
+) -> dict[str, optax.GradientTransformation]:
+  """Returns the optimizer of each player of `Algorithm.schedule`.
+
+  Raises:
+    InputError: see `create`.
+  """
+  return {
+    player: create(config.optimizers[player], config.steps * updates)
+    for player, updates in schedule
+  }
+
+
 def create(config: ConfigDict, updates: int) -> optax.GradientTransformation:
   """Returns the optimizer that an entry of `config.optimizers` describes.
 

@@ -55,15 +55,12 @@ def create(config: ConfigDict) -> Algorithm:
   def sample(*_: Any) -> dict[str, jax.Array]:
     return {}
 
+  schedule = (("classifier", 1),)
   return Algorithm(
     init=init,
     losses={"classifier": loss},
-    optimizers={
-      "classifier": optimizers.create(
-        config.optimizers.classifier, config.steps
-      )
-    },
-    schedule=(("classifier", 1),),
+    optimizers=optimizers.of_players(config, schedule),
+    schedule=schedule,
     sample=sample,
     ema=("classifier",),
   )

@@ -117,12 +117,7 @@ def create(config: ConfigDict) -> Algorithm:
     init=init,
     losses={"critic": critic_loss, "generator": generator_loss},
     before={"critic": add_fakes},
-    optimizers={
-      player: optimizers.create(
-        config.optimizers[player], config.steps * updates
-      )
-      for player, updates in schedule
-    },
+    optimizers=optimizers.of_players(config, schedule),
     schedule=schedule,
     sample=models.sampler(generator),
     latents=draw,

@@ -88,12 +88,7 @@ def create(config: ConfigDict) -> Algorithm:
   return Algorithm(
     init=init,
     losses={"critic": moved(-1), "generator": moved(1)},
-    optimizers={
-      player: optimizers.create(
-        config.optimizers[player], config.steps * updates
-      )
-      for player, updates in schedule
-    },
+    optimizers=optimizers.of_players(config, schedule),
     schedule=schedule,
     sample=models.sampler(generator),
     latents=draw,
