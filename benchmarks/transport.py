@@ -56,9 +56,8 @@ def features(run: Run, images: np.ndarray) -> tuple[jax.Array, jax.Array]:
 
   @jax.jit
   def embed(images: jax.Array) -> jax.Array:
-    return models.apply(critic, run.state.params["critic"], {}, images, False)[
-      0
-    ]
+    params = run.state.params["critic"]
+    return models.apply(critic, params, {}, images, train=False)[0]
 
   keys = jax.random.split(jax.random.key(0), len(images))
   sample = jax.jit(run.algorithm.sample)
@@ -191,8 +190,7 @@ def time_solver(
         max_iterations=5000,
         **arguments,
       )
-      plan = jax.nn.softmax((out.g - cost) / settings.epsilon, 1) / len(cost)
-      error = jnp.abs(plan.sum(0) - 1 / len(cost)).sum()
+      error = transport.of_potential(out.g, cost, settings.epsilon).error
       return (out.errors >= 0).sum() * 10, error
 
     return jax.lax.map(one, costs)

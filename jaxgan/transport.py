@@ -93,9 +93,14 @@ def solve(
     max_iterations=max_iterations,
     threshold=threshold,
   )
+  return of_potential(out.g, cost, epsilon)
+
+
+def of_potential(g: jax.Array, cost: jax.Array, epsilon: float) -> Transport:
+  """The half-iteration for the rows, from the columns' potential `g [m]`."""
   n, m = cost.shape
-  plan = jax.nn.softmax((out.g - cost) / epsilon, axis=1) / n
-  # Of the plan: `out.converged` is true where the potentials diverged.
+  plan = jax.nn.softmax((g - cost) / epsilon, axis=1) / n
+  # Of the plan: ott-jax calls it converged where the potentials diverged.
   return Transport(plan, jnp.abs(plan.sum(0) - 1 / m).sum())
 
 
