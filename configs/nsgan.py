@@ -33,9 +33,4 @@ def get_config(preset: str = "digits") -> ConfigDict:
   config.steps = 100_000
   if "digits" in preset:
     config.steps = 5000
-  if preset in ("ring", "grid"):
-    config.generator.hidden = config.critic.hidden = (128, 128)
-    config.generator.norm = "none"
-    config.batch_size = 512
-    config.steps = 10_000
   return config

@@ -9,28 +9,11 @@ preset are those of the paper and of train_with_model_saving.py of its code.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import base_config
+from jaxgan.config import ot_gan_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = base_config(preset)
-  config.algorithm = "ot_gan"
-  config.latent = "uniform"  # or "normal"
-  config.latent_size = 100
-  config.n_generator = 3  # generator updates per round; the critic makes one
-  config.transport = ConfigDict(
-    {
-      "epsilon": 1 / 500,
-      "max_iterations": 500,
-      # The code always makes 500 plain iterations. Annealing and momentum
-      # reach the same plan in a third of them or fewer.
-      "threshold": 1e-3,
-      "annealing": (50.0, 0.9),
-      "momentum": 1.5,
-    }
-  )
-  # Images of a device whose activations are held at a time; 0: all.
-  config.chunk_size = 0
+  config = ot_gan_config(preset)
   network = {"name": "ot_gan", "width": 128, "kernel_size": 5}
   config.generator = ConfigDict(network)
   config.critic = ConfigDict(network)

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import os
 import pathlib
 import re
 import sys
@@ -90,11 +91,15 @@ def tables(entries: Sequence[Entry]) -> list[tuple[str, list[list[str]]]]:
   """The tables of a comparison, with their titles."""
   groups = protocols(entries)
   found = [("Results", results(entries))]
+  seeds = same_but_seed(entries)
+  if len(seeds) < len(entries):
+    title = "Over seeds: mean (lowest to highest)"
+    found.append((title, over_seeds(seeds)))
   if len(groups) > 1:
     columns = {chr(65 + i): _protocol(g[0]) for i, g in enumerate(groups)}
     title = "Protocols that differ: their figures are not comparable"
     found.append((title, differences(columns)))
-  configs = differences({e.name: e.config for e in entries if e.config})
+  configs = differences({name(g): g[0].config for g in seeds if g[0].config})
   if len(configs) > 1:
     found.append(("Configs, where they differ", configs))
   return found
@@ -102,14 +107,11 @@ def tables(entries: Sequence[Entry]) -> list[tuple[str, list[list[str]]]]:
 
 def results(entries: Sequence[Entry]) -> list[list[str]]:
   """The table of results, a row for each run and one for each floor."""
-  names = list(dict.fromkeys(name for e in entries for name in _metrics(e)))
+  names = _names(entries)
   groups = protocols(entries)
   letters = {id(e): chr(65 + i) for i, g in enumerate(groups) for e in g}
   head = ["run", "protocol", "rounds", "time", "parameters"]
-  for name in names:
-    lower = any(_metrics(e).get(name, {}).get("lower") for e in entries)
-    head.append(f"{name} {'↓' if lower else '↑'}")
-  table = [head]
+  table = [head + _directions(names, entries)]
   for entry in entries:
     last = entry.rows[-1]["step"] if entry.rows else "-"
     evaluated = entry.evaluation.get("protocol", {}).get("step", last)
@@ -130,6 +132,43 @@ def results(entries: Sequence[Entry]) -> list[list[str]]:
     )
   if len(groups) < 2 and len(letters) == len(entries):
     table = [row[:1] + row[2:] for row in table]
+  return table
+
+
+def same_but_seed(entries: Sequence[Entry]) -> list[list[Entry]]:
+  """The runs, in groups whose configs and protocols differ in the seed only."""
+  groups: dict[str, list[Entry]] = {}
+  for entry in entries:
+    config = {k: v for k, v in entry.config.items() if k != "seed"}
+    own = [config, _protocol(entry)] if config else entry.name
+    key = json.dumps(own, sort_keys=True)
+    groups.setdefault(key, []).append(entry)
+  return list(groups.values())
+
+
+def name(group: Sequence[Entry]) -> str:
+  """What to call runs of one config: what their names begin with."""
+  names = [entry.name for entry in group]
+  return names[0] if len(names) == 1 else os.path.commonprefix(names) + "*"
+
+
+def over_seeds(groups: Sequence[Sequence[Entry]]) -> list[list[str]]:
+  """The table of results over the seeds of each group."""
+  everyone = [entry for group in groups for entry in group]
+  names = _names(everyone)
+  table = [["runs", "seeds", *_directions(names, everyone)]]
+  for group in groups:
+    row = [name(group), str(len(group))]
+    for metric in names:
+      found = [_metrics(e).get(metric, {}).get("value") for e in group]
+      if None in found:
+        row.append("-")
+      elif min(found) == max(found):
+        row.append(_show(found[0]))
+      else:
+        low, mean, high = min(found), sum(found) / len(found), max(found)
+        row.append(f"{_show(mean)} ({_show(low)} to {_show(high)})")
+    table.append(row)
   return table
 
 
@@ -212,6 +251,17 @@ def _image(png: bytes, name: str) -> str:
 
 def _metrics(entry: Entry) -> Mapping[str, Mapping[str, Any]]:
   return entry.evaluation.get("metrics", {})
+
+
+def _names(entries: Sequence[Entry]) -> list[str]:
+  """The names of all their metrics."""
+  return list(dict.fromkeys(name for e in entries for name in _metrics(e)))
+
+
+def _directions(names: Sequence[str], entries: Sequence[Entry]) -> list[str]:
+  """The names of metrics, with an arrow to where they are better."""
+  lower = {n for e in entries for n, m in _metrics(e).items() if m.get("lower")}
+  return [f"{name} {'↓' if name in lower else '↑'}" for name in names]
 
 
 def _protocol(entry: Entry) -> dict[str, Any]:

@@ -33,9 +33,9 @@ def base_config(preset: str) -> ConfigDict:
 
   Args:
     preset: "digits", "typeset_digits", "stacked_digits", "ring", "grid"
-      (built in, no download), "mnist", "fashion_mnist", "cifar10", "celeba"
-      (through TensorFlow Datasets), "usps" (its text files in `data.path`),
-      or "folder" (images below `data.path`).
+      (built in, no download), "mnist", "stacked_mnist", "fashion_mnist",
+      "cifar10", "celeba" (through TensorFlow Datasets), "usps" (its text
+      files in `data.path`), or "folder" (images below `data.path`).
 
   Raises:
     InputError: for another preset.
@@ -90,6 +90,38 @@ def unconditional_config(preset: str) -> ConfigDict:
   config.latent = "normal"  # or "uniform" in [-1, 1]
   config.latent_size = 100
   config.critic_output = "linear"  # or "sigmoid", for least_squares
+  config.unroll_steps = 0  # of the critic, seen by the generator's gradient
+  # Name of the critic's layer whose means the generator matches, in place of
+  # its side of the loss, such as "hidden_1"; or "" for none.
+  config.feature_matching = ""
+  # Of the critic: 100 kernels in the paper, 0 for none.
+  config.minibatch_discrimination = ConfigDict({"kernels": 0, "dims": 5})
+  return config
+
+
+def ot_gan_config(preset: str) -> ConfigDict:
+  """Returns `base_config(preset)` with the keys of `algorithms/ot_gan.py`.
+
+  As in `unconditional_config`, three entries are left to the config.
+  """
+  config = base_config(preset)
+  config.algorithm = "ot_gan"
+  config.latent = "uniform"  # or "normal"
+  config.latent_size = 100
+  config.n_generator = 3  # generator updates per round; the critic makes one
+  config.transport = ConfigDict(
+    {
+      "epsilon": 1 / 500,
+      "max_iterations": 500,
+      # The code always makes 500 plain iterations. Annealing and momentum
+      # reach the same plan in a third of them or fewer.
+      "threshold": 1e-3,
+      "annealing": (50.0, 0.9),
+      "momentum": 1.5,
+    }
+  )
+  # Images of a device whose activations are held at a time; 0: all.
+  config.chunk_size = 0
   return config
 
 
@@ -103,7 +135,7 @@ def classifier_config(preset: str) -> ConfigDict:
   config.data.crop = config.data.image_size // 16
   config.classifier = ConfigDict(
     {
-      "classes": 1000 if preset == "stacked_digits" else 10,
+      "classes": 1000 if "stacked" in preset else 10,
       "widths": (32, 64),
       "features": 64,
     }
@@ -128,6 +160,7 @@ _DATA: dict[str, dict[str, Any]] = {
   "grid": {"name": "grid"},
   # 28 + 2 * 2: no pixel of a digit is resampled.
   "mnist": {"name": "mnist", "pad": 2},
+  "stacked_mnist": {"name": "stacked_mnist", "channels": 3, "pad": 2},
   "fashion_mnist": {"name": "fashion_mnist", "pad": 2},
   "usps": {"name": "usps", "image_size": 16},
   "cifar10": {"name": "cifar10", "channels": 3, "flip": True},

@@ -30,10 +30,11 @@ def _cross_entropy(real: jax.Array, fake: jax.Array) -> jax.Array:
 
 minimax = AdversarialLoss(
   critic=_cross_entropy,
-  generator=lambda real, fake: -softplus(fake).mean(),
+  generator=lambda real, fake: -_cross_entropy(real, fake),
 )
 """Goodfellow et al. 2014 (arXiv:1406.2661), eq. 1: the generator minimises
-E log(1 - D(G(z))), whose gradient vanishes where the critic is sure."""
+E log D(x) + E log(1 - D(G(z))), whose gradient vanishes where the critic is
+sure. The first term moves it only where the critic is unrolled."""
 
 non_saturating = AdversarialLoss(
   critic=_cross_entropy,
@@ -52,7 +53,7 @@ least_squares = AdversarialLoss(
 
 wasserstein = AdversarialLoss(
   critic=lambda real, fake: fake.mean() - real.mean(),
-  generator=lambda real, fake: -fake.mean(),
+  generator=lambda real, fake: real.mean() - fake.mean(),
 )
 """Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1, as minimisations:
 minus the critic's loss estimates the Wasserstein-1 distance, up to the

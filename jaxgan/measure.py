@@ -293,8 +293,7 @@ def create(
       else "running statistics"
     ),
   }
-  if config.data.name in data.MIXTURES:
-    mixture = data.MIXTURES[config.data.name]()
+  if mixture := data.mixture(config.data):
     count = count or ASSIGNED
 
     def of_points(variables: Any) -> dict[str, Metric]:
@@ -331,7 +330,7 @@ def check(
   if config.algorithm == "classifier":
     if not data.held_out(config.data):
       raise InputError(f"{config.data.name} has no images that were held out")
-  elif config.data.name not in data.MIXTURES:
+  elif not data.mixture(config.data):
     features.check(config, inception, classifier)
 
 

@@ -9,21 +9,27 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
+from jaxgan.data import mixtures
 from jaxgan.data.batches import to_uint8
+from jaxgan.data.mixtures import Mixture
+from jaxgan.metrics.points import modes
 
 _TITLE = 16  # pixels
 _GAP = 4
 
 
-def picture(samples: Mapping[str, np.ndarray]) -> Image.Image:
+def picture(
+  samples: Mapping[str, np.ndarray], mixture: Mixture | None = None
+) -> Image.Image:
   """Draws panels side by side, one for each name.
 
   Args:
     samples: images `[B, H, W, C]` in [-1, 1] with 1 or 3 channels, or points
       `[B, 2]`.
+    mixture: what points were to be from: its density is drawn below them.
   """
-  if next(iter(samples.values())).ndim == 2:
-    return _scatter(samples)
+  if mixture:
+    return _scatter(samples, mixture)
   panels = {name: grid(images) for name, images in samples.items()}
   margin = 3 * _GAP
   width = sum(p.width for p in panels.values()) + margin * (len(panels) - 1)
@@ -108,16 +114,29 @@ def animate(
   )
 
 
-def _scatter(samples: Mapping[str, np.ndarray]) -> Image.Image:
+def _scatter(
+  samples: Mapping[str, np.ndarray], mixture: Mixture
+) -> Image.Image:
   figure = Figure((4 * len(samples), 4), dpi=100, layout="constrained")
   axes = figure.subplots(1, len(samples), sharex=True, sharey=True)
-  limit = 1.3 * np.abs(next(iter(samples.values()))).max()
+  limit = 1.3 * np.abs(mixture.centres).max()
+  line = np.linspace(-limit, limit, 400)
+  density = mixtures.density(mixture, np.stack(np.meshgrid(line, line), -1))
   for ax, (name, points) in zip(
     np.atleast_1d(axes), samples.items(), strict=True
   ):
-    ax.scatter(*np.asarray(points).T, s=2, alpha=0.4)
+    ax.imshow(
+      density**0.25,  # or a narrow mode would hide below its samples
+      cmap="Greens",
+      origin="lower",
+      extent=(-limit, limit) * 2,
+    )
+    ax.scatter(*np.asarray(points).T, s=2, alpha=0.4, linewidths=0)
+    found, quality = modes(np.asarray(points), mixture)
     ax.set(
-      title=name, aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
+      title=f"{name}: {found} modes, {quality:.0%} of high quality",
+      xlim=(-limit, limit),
+      ylim=(-limit, limit),
     )
   canvas = FigureCanvasAgg(figure)
   canvas.draw()

@@ -187,7 +187,8 @@ def main(given: SimpleNamespace) -> None:
   _check(kind, given.output.value, count, frames)
   output = pathlib.Path(given.output.value)
   found = command.restore(given.run)
-  if found.config.data.name in data.MIXTURES and kind != "grid":
+  mixture = data.mixture(found.config.data)
+  if mixture and kind != "grid":
     raise InputError(f"kind={kind!r} needs images, not points: choose 'grid'")
   sample = run.sampler(found.algorithm, seed)
   variables = sampling_variables(found.state, given.run.ema.value)
@@ -204,7 +205,7 @@ def main(given: SimpleNamespace) -> None:
   else:
     made = np.concatenate(list(map(np.asarray, sample(variables, count))))
     if kind == "grid":
-      pictures.picture({"generated": made}).save(output)
+      pictures.picture({"generated": made}, mixture).save(output)
     else:
       networks = given.run.inception.value, given.run.classifier.value
       _save_rows(neighbours(found, made, *networks), output)

@@ -142,11 +142,11 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       workdir / "config.json",
       json.dumps(json.loads(config.to_json()), indent=2) + "\n",
     )
-    points = len(data.example_shape(config.data)) == 1
+    mixture = data.mixture(config.data)
     shown = source[
       shuffled(
         config.seed,
-        np.arange(min(2048 if points else 64, len(source))),
+        np.arange(min(2048 if mixture else 64, len(source))),
         len(source),
       )
     ]
@@ -223,7 +223,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
           variables = sampling_variables(mapping.unreplicate(state))
         if show and (samples := sample(*variables, shown)):
           real = {"real": shown["image"]} if "image" in shown else {}
-          write(step, picture=pictures.picture({**real, **samples}))
+          picture = pictures.picture({**real, **samples}, mixture)
+          write(step, picture=picture)
         score = None
         if measured:
           began = time.time()

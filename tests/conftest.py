@@ -14,6 +14,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 # third faster. The runs in processes of their own are optimized as usual.
 os.environ["XLA_FLAGS"] = (
   "--xla_force_host_platform_device_count=8 "
+  "--xla_disable_hlo_passes=cse_barrier_expander "  # as in runtime.py
   "--xla_backend_optimization_level=0 "
   "--xla_llvm_disable_expensive_passes=true"
 )

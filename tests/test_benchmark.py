@@ -46,7 +46,7 @@ def test_what_no_result_needs_is_not_counted():
 def test_figures(monkeypatch):
   monkeypatch.setattr(benchmark, "REPEATS", 2)
   monkeypatch.setattr(benchmark, "peak", lambda dtype: 1e9)
-  config = shrink(load_config("nsgan", "ring"))
+  config = shrink(load_config("mixture", "ring_nsgan"))
   figures = benchmark.measure(config, seconds=0.01)
   rate = figures["rounds_per_second"]
   assert rate * figures["milliseconds_per_round"] == pytest.approx(1000)
@@ -56,7 +56,7 @@ def test_figures(monkeypatch):
 
 
 def test_flops_are_those_of_all_devices():
-  config = shrink(load_config("nsgan", "ring"))
+  config = shrink(load_config("mixture", "ring_nsgan"))
   on_all = benchmark.prepare(config).flops
   config.batch_size //= jax.device_count()
   images = jax.ShapeDtypeStruct((1, config.batch_size, 2), "float32")

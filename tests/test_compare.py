@@ -81,6 +81,36 @@ def test_other_protocols_are_marked(workdir):
   assert table == [["", "A", "B"], ["samples", "100", "99"]]
 
 
+def test_seeds_are_put_together(workdir):
+  (gan, _) = entries(workdir, evaluation(), evaluation())
+
+  def run(name, seed, value, **changes):
+    metrics = {"a": {"value": value, "floor": None, "lower": True},
+               "b": {"value": 2.0, "floor": None, "lower": False}}  # fmt: skip
+    return gan._replace(
+      name=name,
+      config={**gan.config, "seed": seed, **changes},
+      evaluation={"metrics": metrics, "protocol": PROTOCOL},
+    )
+
+  found = [run("x_0", 0, 1.0), run("y_0", 0, 7.0, loss="hinge"),
+           run("x_1", 1, 2.0), run("x_2", 2, 6.0)]  # fmt: skip
+  (_, _), (title, table), (_, configs) = compare.tables(found)
+  assert title == "Over seeds: mean (lowest to highest)"
+  assert table == [
+    ["runs", "seeds", "a ↓", "b ↑"],
+    ["x_*", "3", "3 (1 to 6)", "2"],
+    ["y_0", "1", "7", "2"],
+  ]
+  assert configs == [["", "x_*", "y_0"], ["loss", "minimax", "hinge"]]
+  # Runs measured in another way, or not at all, stand alone.
+  other = found[3]._replace(
+    evaluation={**found[3].evaluation, "protocol": {"samples": 3}}
+  )
+  groups = compare.same_but_seed([*found[:3], other])
+  assert [len(group) for group in groups] == [2, 1, 1]
+
+
 @pytest.mark.parametrize(
   "contents",
   [

@@ -44,6 +44,26 @@ def changed(name, preset=None, **values):
     ("dcgan", {"critic.norm": "instance"}, "spectral"),
     ("dcgan", {"critic.name": "vgg"}, "vgg"),
     ("dcgan", {"critic.name": "mlp"}, "width"),
+    ("wgan_gp", {"minibatch_discrimination.kernels": 3}, "kernels=0"),
+    (
+      "sngan",
+      {"minibatch_discrimination.kernels": 3, "loss": "wasserstein"},
+      "does not bound",
+    ),
+    ("dcgan", {"minibatch_discrimination.kernels": -1}, "at least 0"),
+    ("dcgan", {"minibatch_discrimination.dims": 0}, "at least 1"),
+    (
+      "dcgan",
+      {"minibatch_discrimination.kernels": 3, "batch_size": 1},
+      "2 or more",
+    ),
+    (
+      "dcgan",
+      {"minibatch_discrimination.kernels": 3, "generator_batches": 2},
+      "generator_batches=1",
+    ),
+    ("dcgan", {"unroll_steps": -1}, "at least 0"),
+    ("dcgan", {"unroll_steps": 1, "generator_batches": 2}, "batches=1"),
   ],
 )
 def test_harmful_combinations_are_refused(name, values, remedy):

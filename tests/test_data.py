@@ -104,6 +104,26 @@ def test_mixtures(name, centres, deviation):
   assert len(counts) == {"ring": 8, "grid": 25}[name]
 
 
+@pytest.mark.parametrize("name", ["ring", "grid"])
+def test_density_of_mixtures(name):
+  mixture = data.mixture(data_config(name))
+  assert data.mixture(data_config("digits")) is None
+  centre, sigma = mixture.centres[3], mixture.deviation
+  # Over the cells of a fine grid around a mode: its share of the whole.
+  line = np.linspace(-6, 6, 241) * sigma
+  cells = centre + np.stack(np.meshgrid(line, line), -1)
+  found = mixtures.density(mixture, cells)
+  area = (line[1] - line[0]) ** 2
+  np.testing.assert_allclose(
+    found.sum() * area, 1 / len(mixture.centres), rtol=1e-6
+  )
+  np.testing.assert_allclose(
+    mixtures.density(mixture, centre + [sigma, 0])
+    / mixtures.density(mixture, centre),
+    np.exp(-0.5),
+  )
+
+
 @pytest.mark.parametrize(
   "name", ["digits", "typeset_digits", "stacked_digits", "ring"]
 )
@@ -121,7 +141,8 @@ def test_held_out_examples_are_others(name):
 
 
 def test_classes():
-  counts = {"digits": 10, "stacked_digits": 1000, "grid": 0, "folder": 0}
+  counts = {"digits": 10, "stacked_digits": 1000, "stacked_mnist": 1000,
+            "grid": 0, "folder": 0}  # fmt: skip
   for name, count in counts.items():
     assert data.classes(data_config(name)) == count
 
@@ -303,6 +324,18 @@ def test_tfds(prepared, monkeypatch):
     data.create(data_config("mnist", name="tiny", split="test"))
   with pytest.raises(InputError, match="data.channels=1"):
     data.create(data_config("mnist", name="tiny", channels=3))
+
+
+@pytest.mark.filterwarnings("default")
+def test_stacks_of_another_set(prepared, monkeypatch):
+  monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+  monkeypatch.setitem(data.STACKED, "stacked_mnist", "tiny")
+  source = data.create(data_config("stacked_mnist"))
+  assert len(source) == 60_000
+  batch = source[np.arange(50)]
+  assert batch["image"].shape == (50, 32, 32, 3)
+  levels = batch["image"][:, 16, 16].astype(np.int32) // 5
+  np.testing.assert_array_equal(batch["label"], levels % 10 @ [100, 10, 1])
 
 
 def test_missing_sets(tmp_path, monkeypatch):

@@ -149,7 +149,7 @@ def _first(source, config):
 
 
 def test_points():
-  mixture = data.MIXTURES["ring"]()
+  mixture = data.mixtures.ring()
   perfect = data.mixtures.draw(mixture, 7, 2500).arrays["image"]
   metrics = measure.compare_points(perfect, mixture)
   assert next(iter(metrics)) == "Wasserstein-2"

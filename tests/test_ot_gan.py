@@ -182,7 +182,6 @@ def test_initial_networks_suit_the_data():
     ({"transport.annealing": (50.0,)}, "factor, decay"),
     ({"transport.annealing": (50.0, 0.9, 1.0)}, "factor, decay"),
     ({"transport.annealing": (None, 0.9)}, "factor, decay"),
-    ({"data.name": "ring"}, "images"),
     ({"transport.max_iterations": 0}, "at least 1"),
     ({"transport.threshold": -1.0}, "0 or more"),
     ({"critic.width": 0}, "critic.width=0"),

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan import pictures
+from jaxgan.data import mixtures
 from jaxgan.logging import open_logs
 
 
@@ -44,11 +45,19 @@ def test_a_grid_of_given_columns():
   assert grid.size == (2 * 68 + 4, 3 * 68 + 4)
 
 
-def test_points_are_plotted():
-  points = np.random.default_rng(0).normal(size=(100, 2))
-  picture = pictures.picture({"real": points, "generated": points / 9})
+def test_points_are_plotted_over_the_density():
+  mixture = mixtures.grid()
+  points = mixture.centres + 1.0  # between the modes
+  picture = pictures.picture({"far": points + 99, "near": points}, mixture)
   assert picture.size == (800, 400)
-  assert np.asarray(picture).std() > 10
+  pixels = np.asarray(picture, np.int32)[40:]
+  red, green, blue = np.moveaxis(pixels, -1, 0)
+  far, near = np.split(green - np.maximum(red, blue) > 20, 2, axis=1)
+  assert far.sum() > 25
+  assert near.sum() > 25
+  far, near = np.split(blue - np.maximum(red, green) > 20, 2, axis=1)
+  assert not far.any()
+  assert near.any()
 
 
 def test_logs_are_cut_back_to_the_round_resumed_from(tmp_path):

@@ -15,10 +15,12 @@ from jaxgan.train_step import sampling_variables
 def workdir(tmp_path_factory):
   """Two rounds of a GAN of the digits, and of one on points."""
   workdir = tmp_path_factory.mktemp("runs")
-  for name, preset in (("digits", None), ("ring", "ring")):
-    config = shrink(load_config("nsgan", preset))
-    config.steps = 2
-    train(config, workdir / name)
+  for folder, config in (
+    ("digits", load_config("nsgan")),
+    ("ring", load_config("mixture", "ring_nsgan")),
+  ):
+    shrink(config).steps = 2
+    train(config, workdir / folder)
   return workdir
 
 

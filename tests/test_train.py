@@ -63,10 +63,24 @@ def test_two_rounds_of_every_config(name, tmp_path, capsys):
   assert_equal(state, again)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "classifier"])
+PRESETS = ("mnist", "fashion_mnist", "usps", "cifar10", "celeba", "folder",
+           "typeset_digits", "stacked_digits", "stacked_mnist")  # fmt: skip
+OWN_PRESETS = {
+  "classifier": (),
+  "mixture": tuple(
+    f"{kind}_{method}"
+    for kind in ("ring", "grid", "stacked_digits", "stacked_mnist_quarter")
+    for method in (
+      "gan", "nsgan", "lsgan", "wgan", "wgan_gp", "sngan", "r3gan", "ot_gan",
+      "feature_matching", "minibatch_discrimination", "unrolled_5",
+    )
+  ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_preset_fits_its_networks(name):
-  for preset in ("mnist", "fashion_mnist", "usps", "cifar10", "celeba",
-                 "folder", "typeset_digits", "stacked_digits"):  # fmt: skip
+  for preset in OWN_PRESETS.get(name, PRESETS):
     config = load_config(name, preset)
     algorithm = create_algorithm(config)
     shape = data.example_shape(config.data)
@@ -84,10 +98,18 @@ def test_every_preset_fits_its_networks(name):
     assert images["generated"].shape == (4, *shape)
 
 
-@pytest.mark.parametrize("name", ["gan", "nsgan"])
-def test_mixtures(name, tmp_path):
-  state = train(small(name, "ring"), tmp_path)
+@pytest.mark.parametrize("preset", ["grid_ot_gan", "stacked_digits_half_gan"])
+def test_mixtures(preset, tmp_path):
+  state = train(small("mixture", preset), tmp_path)
   assert state.step == 2
+
+
+@pytest.mark.parametrize(
+  "preset", ["ring", "ring_", "ring_vae", "ring_half_gan", "ring_unrolled_x"]
+)
+def test_presets_that_are_no_mixture(preset):
+  with pytest.raises(InputError, match="unrolled_<steps>"):
+    load_config("mixture", preset)
 
 
 def test_bfloat16_and_shard_map(tmp_path):

@@ -22,7 +22,7 @@ def network(config: ConfigDict) -> Classifier:
   """Returns the network that the config describes."""
   return Classifier(
     **config.classifier.to_dict(),
-    per_channel=config.data.name == "stacked_digits",
+    per_channel=config.data.name in data.STACKED,
     dtype=jnp.dtype(config.dtype),
   )
 

@@ -1,7 +1,8 @@
 """Unconditional GANs: an objective, a penalty and two networks.
 
 GAN, NSGAN, DCGAN, LSGAN, WGAN, WGAN-GP, SNGAN and R3GAN are settings of it:
-see `configs/`. Batches hold `image`, `[B, H, W, C]` in [-1, 1], or `[B, D]`.
+see `configs/`; unrolling, feature matching and minibatch discrimination are
+switches. Batches hold `image`, `[B, H, W, C]` in [-1, 1], or `[B, D]`.
 """
 
 from collections.abc import Mapping
@@ -9,13 +10,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from ml_collections import ConfigDict
 
 from jaxgan import latents, losses, models, optimizers, penalties
 from jaxgan.config import InputError
 from jaxgan.data import example_shape
-from jaxgan.parallel import example_keys
+from jaxgan.parallel import AXIS, example_keys
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
+from jaxgan.unroll import unroll
 
 
 def create(config: ConfigDict) -> Algorithm:
@@ -29,7 +32,17 @@ def create(config: ConfigDict) -> Algorithm:
   generator = models.create(
     "Generator", config.generator, config.dtype, shape=shape
   )
-  critic = models.create("Critic", config.critic, config.dtype)
+  minibatch = config.minibatch_discrimination
+  critic = models.create(
+    "Critic",
+    config.critic,
+    config.dtype,
+    **(
+      {"minibatch": (minibatch.kernels, minibatch.dims)}
+      if minibatch.kernels
+      else {}
+    ),
+  )
   loss = getattr(losses, config.loss)
   name = config.penalty.name
   penalty = getattr(penalties, name) if name else None
@@ -52,14 +65,31 @@ def create(config: ConfigDict) -> Algorithm:
       logits = jax.nn.sigmoid(logits)
     return logits, model_state
 
+  def features(
+    params: Params, model_state: Any, images: jax.Array
+  ) -> dict[str, jax.Array]:
+    return models.features(critic, params, model_state, images)
+
   def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
     rngs = jax.random.split(rng)
-    inputs = jnp.zeros((1, config.latent_size)), jnp.zeros((1, *shape))
+    z, images = jnp.zeros((1, config.latent_size)), jnp.zeros((1, *shape))
+    if minibatch.kernels:  # their widths are fitted to the distances in it
+      images = batch["image"][: config.batch_size]
     params, model_state = {}, {}
     for player, network, rng, x in zip(
-      ("generator", "critic"), (generator, critic), rngs, inputs, strict=True
-    ):
+      ("generator", "critic"), (generator, critic), rngs, (z, images),
+      strict=True,
+    ):  # fmt: skip
       params[player], model_state[player] = models.init(network, rng, x)
+    if config.feature_matching:
+      own = params["critic"], model_state["critic"]
+      named = jax.vmap(lambda x: features(*own, x), axis_name=AXIS)
+      layers = jax.eval_shape(named, images[None])
+      if config.feature_matching not in layers:
+        raise InputError(
+          f"feature_matching={config.feature_matching!r}: choose a layer of "
+          f"the critic, {list(layers)}"
+        )
     return params, model_state
 
   def add_fakes(state: TrainState, batches: Batch, rngs: jax.Array) -> Batch:
@@ -72,30 +102,39 @@ def create(config: ConfigDict) -> Algorithm:
 
     return {**batches, "fake": jax.vmap(one)(rngs)}
 
-  def critic_loss(
-    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
-  ):
-    real, fake = batch["image"], batch["fake"]
-    model_state = state.model_state["critic"]
-    if config.critic.norm == "batch":
-      # One batch after the other: its statistics must not mix them.
-      real_logits, model_state = criticize(params["critic"], model_state, real)
-      fake_logits, model_state = criticize(params["critic"], model_state, fake)
+  def critic_objective(
+    params: Params, model_state: Any, real: jax.Array, fake: jax.Array, rng
+  ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
+    if config.critic.norm == "batch" or minibatch.kernels:
+      # One batch after the other: what is of a batch must not mix them.
+      real_logits, model_state = criticize(params, model_state, real)
+      fake_logits, model_state = criticize(params, model_state, fake)
     else:
       both = jnp.concatenate([real, fake])
-      logits, model_state = criticize(params["critic"], model_state, both)
+      logits, model_state = criticize(params, model_state, both)
       real_logits, fake_logits = jnp.split(logits, 2)
     total = loss.critic(real_logits, fake_logits)
     metrics = {"real": real_logits.mean(), "fake": fake_logits.mean()}
     if penalty:
       metrics["penalty"] = penalty(
-        lambda x: criticize(params["critic"], model_state, x)[0],
+        lambda x: criticize(params, model_state, x)[0],
         real,
         fake,
         jax.random.split(rng)[1],
       )
       total += config.penalty.weight * metrics["penalty"]
     return total, (model_state, metrics)
+
+  def critic_loss(
+    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+  ):
+    return critic_objective(
+      params["critic"],
+      state.model_state["critic"],
+      batch["image"],
+      batch["fake"],
+      rng,
+    )
 
   def generator_loss(
     params: Mapping[str, Params], state: TrainState, batch: Batch, rng
@@ -105,19 +144,43 @@ def create(config: ConfigDict) -> Algorithm:
     fake, model_state = generate(
       params["generator"], state.model_state["generator"], keys
     )
-    critic_state = state.model_state["critic"]
+
+    def unrolled_loss(params: Params, model_state: Any):
+      total, (model_state, _) = critic_objective(
+        params, model_state, real, fake, rng
+      )
+      return total, model_state
+
+    own = unroll(
+      unrolled_loss,
+      players["critic"],
+      params["critic"],
+      state.model_state["critic"],
+      state.opt_state["critic"],
+      config.unroll_steps,
+    )
+    if config.feature_matching:
+      means = jnp.stack(
+        [
+          features(*own, x)[config.feature_matching].mean(0)
+          for x in (real, fake)
+        ]
+      )
+      real_mean, fake_mean = lax.pmean(means, AXIS)
+      return jnp.abs(real_mean - fake_mean).mean(), (model_state, {})
     # Only relativistic losses look at the real logits; for the others the
     # compiler drops this pass.
-    real_logits, _ = criticize(params["critic"], critic_state, real)
-    fake_logits, _ = criticize(params["critic"], critic_state, fake)
+    real_logits, _ = criticize(*own, real)
+    fake_logits, _ = criticize(*own, fake)
     return loss.generator(real_logits, fake_logits), (model_state, {})
 
   schedule = (("critic", config.n_critic), ("generator", 1))
+  players = optimizers.of_players(config, schedule)
   return Algorithm(
     init=init,
     losses={"critic": critic_loss, "generator": generator_loss},
     before={"critic": add_fakes},
-    optimizers=optimizers.of_players(config, schedule),
+    optimizers=players,
     schedule=schedule,
     sample=models.sampler(generator),
     latents=draw,
@@ -154,9 +217,21 @@ def check(config: ConfigDict) -> None:
   ):
     if value not in allowed:
       raise InputError(f"{key}={value!r}: choose one of {allowed}")
-  for key in ("n_critic", "latent_size", "generator_batches"):
-    if config[key] < 1:
-      raise InputError(f"{key}={config[key]}: give at least 1")
+  kernels = config.minibatch_discrimination.kernels
+  for key, value, least in (
+    ("n_critic", config.n_critic, 1),
+    ("latent_size", config.latent_size, 1),
+    ("generator_batches", config.generator_batches, 1),
+    ("unroll_steps", config.unroll_steps, 0),
+    ("minibatch_discrimination.kernels", kernels, 0),
+    (
+      "minibatch_discrimination.dims",
+      config.minibatch_discrimination.dims,
+      1,
+    ),
+  ):
+    if value < least:
+      raise InputError(f"{key}={value}: give at least {least}")
   if (config.penalty.weight > 0) != bool(config.penalty.name):
     raise InputError(
       f"penalty.weight={config.penalty.weight} with penalty.name="
@@ -167,6 +242,17 @@ def check(config: ConfigDict) -> None:
       "critic.norm='batch' with a gradient penalty: the penalty is on the "
       "gradient of each example, which batch norm ties to the others; set "
       "critic.norm to 'layer' or 'none'"
+    )
+  if config.penalty.name and kernels:
+    raise InputError(
+      "minibatch discrimination with a gradient penalty: the penalty is on "
+      "the gradient of each example, which it ties to the others; set "
+      "minibatch_discrimination.kernels=0, or penalty.name=''"
+    )
+  if kernels and config.batch_size < 2:
+    raise InputError(
+      "minibatch discrimination compares the examples of a batch: set "
+      "batch_size to 2 or more"
     )
   if config.penalty.name and clipping:
     raise InputError(
@@ -184,15 +270,33 @@ def check(config: ConfigDict) -> None:
       + "; set critic_output='linear'"
     )
   if wasserstein and not (
-    clipping or config.penalty.name or config.critic.norm == "spectral"
+    clipping
+    or config.penalty.name
+    or (config.critic.norm == "spectral" and not kernels)
   ):
     raise InputError(
       "loss='wasserstein' needs a critic of bounded slope: set "
-      "penalty.name='wgan_gp', optimizers.critic.clip_weights=0.01 or "
-      "critic.norm='spectral'"
+      + (
+        "optimizers.critic.clip_weights=0.01; spectral norm does not bound "
+        "minibatch discrimination"
+        if kernels
+        else "penalty.name='wgan_gp', optimizers.critic.clip_weights=0.01 or "
+        "critic.norm='spectral'"
+      )
     )
-  if config.loss == "relativistic" and config.generator_batches != 1:
-    raise InputError(
-      "loss='relativistic' compares equal numbers of real and generated "
-      "images: set generator_batches=1"
-    )
+  if config.generator_batches != 1:
+    for used, reason in (
+      (
+        config.loss == "relativistic",
+        "loss='relativistic' compares equal numbers of real and generated "
+        "images",
+      ),
+      (kernels, "minibatch discrimination counts neighbours in a batch"),
+      (
+        config.unroll_steps,
+        "unrolling updates the critic with equal numbers of real and "
+        "generated images",
+      ),
+    ):
+      if used:
+        raise InputError(f"{reason}: set generator_batches=1")

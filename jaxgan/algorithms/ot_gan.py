@@ -3,7 +3,7 @@
 Both players move the minibatch energy distance between real and generated
 images (`jaxgan/transport.py`), measured in features that the critic learns:
 the generator down, and less often, the critic up. Batches hold `image`,
-`[B, H, W, C]` in [-1, 1].
+`[B, H, W, C]` in [-1, 1], or `[B, D]`.
 """
 
 import math
@@ -56,7 +56,7 @@ def create(config: ConfigDict) -> Algorithm:
     if features[0].ndim != 2:
       raise InputError(
         f"critic.name={config.critic.name!r} makes logits, where OT-GAN needs "
-        "features: set 'ot_gan'"
+        "features: set 'ot_gan', or give an mlp critic.outputs"
       )
     return params, model_state
 
@@ -127,8 +127,6 @@ def check(config: ConfigDict) -> None:
   Raises:
     InputError: with a remedy.
   """
-  if len(example_shape(config.data)) != 3:
-    raise InputError(f"data.name={config.data.name!r}: OT-GAN is for images")
   values = flatten(config)
   at_least_1 = (lambda x: x >= 1, "give at least 1")
   for key, (good, remedy) in {

@@ -14,13 +14,11 @@ from jaxgan.config import InputError
 from jaxgan.data import digits, images, mixtures
 
 MIXTURES = {"ring": mixtures.ring, "grid": mixtures.grid}
-_DIGITS = {
-  "digits": digits.handwritten,
-  "typeset_digits": digits.typeset,
-  "stacked_digits": digits.stacked,
-}
+_DIGITS = {"digits": digits.handwritten, "typeset_digits": digits.typeset}
+# Three grey digits to an image, and the set that they are from.
+STACKED = {"stacked_digits": "digits", "stacked_mnist": "mnist"}
 # Those that have the splits "train" and "test" without being asked.
-_SPLIT = (*MIXTURES, *_DIGITS, "usps")
+_SPLIT = (*MIXTURES, *_DIGITS, *STACKED, "usps")
 _SPLITS = ("train", "test")
 
 
@@ -56,6 +54,11 @@ def example_shape(config: ConfigDict) -> tuple[int, ...]:
   return (config.image_size, config.image_size, config.channels)
 
 
+def mixture(config: ConfigDict) -> mixtures.Mixture | None:
+  """What the points are drawn from; None for images."""
+  return MIXTURES[config.name]() if config.name in MIXTURES else None
+
+
 def create(config: ConfigDict) -> Source:
   """Returns the source named `config.name`.
 
@@ -63,7 +66,7 @@ def create(config: ConfigDict) -> Source:
   "folder" is all images below `config.path`, "usps" the digits of that name
   in it; any other name is that of a set of TensorFlow Datasets, prepared
   below `config.path` (by default `$TFDS_DATA_DIR`, or
-  `~/tensorflow_datasets`).
+  `~/tensorflow_datasets`), of which "stacked_mnist" takes "mnist".
 
   Raises:
     InputError: where there is no such set, or it does not fit the config.
@@ -73,13 +76,17 @@ def create(config: ConfigDict) -> Source:
   if name in _SPLIT and split not in _SPLITS:
     raise InputError(f"{name} has no split {split!r}: give 'train' or 'test'")
   if name in MIXTURES:
-    return mixtures.draw(MIXTURES[name](), _SPLITS.index(split))
-  channels = 3 if name == "stacked_digits" else 1
+    return mixtures.draw(mixture(config), _SPLITS.index(split))
+  channels = 3 if name in STACKED else 1
   if name in _SPLIT and config.channels != channels:
     raise InputError(
       f"{name} has {channels} channels, not {config.channels}: set "
       f"data.channels={channels}"
     )
+  if name in STACKED:
+    grey = config.copy_and_resolve_references()
+    grey.update(name=STACKED[name], channels=1)
+    return digits.stack(create(grey), split)
   if name in _DIGITS:
     return _DIGITS[name](config.image_size, split)
   if name == "usps":
@@ -95,7 +102,7 @@ def classes(config: ConfigDict) -> int:
   if name in MIXTURES or name == "folder":
     return 0
   if name in _SPLIT:
-    return 1000 if name == "stacked_digits" else 10
+    return 1000 if name in STACKED else 10
   return images.tfds_classes(config)
 
 

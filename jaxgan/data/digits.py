@@ -80,13 +80,13 @@ def typeset(size: int, split: str, length: int = 6000) -> ArraySource:
   return ArraySource({"image": images, "label": labels})
 
 
-def stacked(size: int, split: str) -> StackedSource:
-  """Triples of `handwritten` digits, one to a channel: 1000 modes.
+def stack(source: ArraySource, split: str) -> StackedSource:
+  """Triples of grey digits, one to a channel: 1000 modes.
 
   60 000 of those of the training split, or 10 000 of those of the other.
   """
   length, seed = (60_000, 0) if split == "train" else (10_000, 1)
-  return StackedSource(handwritten(size, split), length, seed)
+  return StackedSource(source, length, seed)
 
 
 def usps(config: ConfigDict) -> ArraySource:

@@ -31,6 +31,13 @@ def grid() -> Mixture:
   return Mixture(centres, 0.05)
 
 
+def density(mixture: Mixture, points: np.ndarray) -> np.ndarray:
+  """The probability density at points `[..., 2]`."""
+  square = np.square(points[..., None, :] - mixture.centres).sum(-1)
+  variance = mixture.deviation**2
+  return np.exp(-square / (2 * variance)).mean(-1) / (2 * np.pi * variance)
+
+
 def draw(mixture: Mixture, seed: int, length: int = 100_000) -> ArraySource:
   """`length` points, and the modes that they are from as labels."""
   rng = np.random.default_rng(seed)

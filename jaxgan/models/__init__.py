@@ -73,3 +73,16 @@ def apply(
     train=train,
     mutable=list(model_state) if train else [],
   )
+
+
+def features(
+  module: nn.Module, params: Any, model_state: Any, x: jax.Array
+) -> dict[str, jax.Array]:
+  """Returns what a critic's hidden layers make of x in training, by name."""
+  _, state = module.apply(
+    {"params": params, **model_state},
+    x,
+    train=True,
+    mutable=[*model_state, "intermediates"],
+  )
+  return {name: value for name, (value,) in state["intermediates"].items()}

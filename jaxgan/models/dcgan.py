@@ -20,6 +20,7 @@ from jaxgan.models.layers import (
   Conv,
   ConvTranspose,
   dense,
+  minibatch_discrimination,
   normalize,
   spectral,
 )
@@ -96,13 +97,15 @@ class Critic(nn.Module):
   """`images [B, S, S, C] -> logits [B]`.
 
   Attributes: as of `Generator`; `width` is that of the first layer, which has
-  no batch or layer norm, and norm may also be "spectral".
+  no batch or layer norm, norm may also be "spectral", and for `minibatch` see
+  `layers.minibatch_discrimination`.
   """
 
   width: int = 64
   kernel_size: int = 4
   norm: str = "batch"
   use_bias: bool = False
+  minibatch: tuple[int, int] | None = None
   kernel_init: str = "normal"
   dtype: Any = jnp.float32
 
@@ -120,6 +123,7 @@ class Critic(nn.Module):
       )
       x = spectral(self.norm, layer, train)(x)
       x = nn.leaky_relu(normalize(norm, x, train, self.dtype), 0.2)
-    x = x.reshape(x.shape[0], -1)
+      self.sow("intermediates", f"hidden_{i}", x)
+    x = minibatch_discrimination(self.minibatch, x.reshape(x.shape[0], -1))
     layer = dense(1, self.use_bias, self.kernel_init, dtype=self.dtype)
     return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)

@@ -7,7 +7,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.models.layers import dense, normalize, spectral
+from jaxgan.models.layers import (
+  dense,
+  minibatch_discrimination,
+  normalize,
+  spectral,
+)
 
 
 class Generator(nn.Module):
@@ -18,6 +23,7 @@ class Generator(nn.Module):
     hidden: width of each hidden layer.
     activation: a function of `flax.linen`.
     norm: "batch", "layer" or "none".
+    scale: of points, which are given and made in these units.
     kernel_init: see `layers.initializer`.
     dtype: of the arithmetic.
   """
@@ -26,6 +32,7 @@ class Generator(nn.Module):
   hidden: tuple[int, ...] = (256, 512)
   activation: str = "relu"
   norm: str = "none"
+  scale: float = 1.0
   kernel_init: str = "uniform"
   dtype: Any = jnp.float32
 
@@ -41,19 +48,24 @@ class Generator(nn.Module):
     x = dense(
       math.prod(self.shape), kernel_init=self.kernel_init, dtype=self.dtype
     )(x)
-    x = x.reshape(-1, *self.shape).astype(jnp.float32)
-    return jnp.tanh(x) if len(self.shape) == 3 else x
+    x = x.reshape(-1, *self.shape)
+    x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
+    return jnp.tanh(x) if len(self.shape) == 3 else self.scale * x
 
 
 class Critic(nn.Module):
-  """`x [B, ...] -> logits [B]`.
+  """`x [B, ...] -> logits [B]`, or features `[B, outputs]`.
 
-  Attributes: as of `Generator`; norm may also be "spectral".
+  Attributes: as of `Generator`; norm may also be "spectral", `outputs` is None
+  for logits, and for `minibatch` see `layers.minibatch_discrimination`.
   """
 
   hidden: tuple[int, ...] = (512, 256)
   activation: str = "leaky_relu"
   norm: str = "none"
+  scale: float = 1.0
+  outputs: int | None = None
+  minibatch: tuple[int, int] | None = None
   kernel_init: str = "uniform"
   dtype: Any = jnp.float32
 
@@ -64,13 +76,18 @@ class Critic(nn.Module):
       if self.activation == "leaky_relu"
       else getattr(nn, self.activation)
     )
-    x = x.reshape(x.shape[0], -1)
-    for features in self.hidden:
+    x = x.reshape(x.shape[0], -1) / self.scale
+    for i, features in enumerate(self.hidden):
       layer = dense(
         features, self.norm != "batch", self.kernel_init, dtype=self.dtype
       )
       x = spectral(self.norm, layer, train)(x)
       x = activate(normalize(self.norm, x, train, self.dtype))
-    layer = dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
+      self.sow("intermediates", f"hidden_{i}", x)
+    x = minibatch_discrimination(self.minibatch, x)
+    layer = dense(
+      self.outputs or 1, kernel_init=self.kernel_init, dtype=self.dtype
+    )
     x = spectral(self.norm, layer, train)(x)
-    return x[:, 0].astype(jnp.float32)
+    x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
+    return x if self.outputs else x[:, 0]

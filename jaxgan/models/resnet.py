@@ -13,7 +13,13 @@ from flax import linen as nn
 
 from jaxgan.config import InputError
 from jaxgan.models.dcgan import doublings
-from jaxgan.models.layers import Conv, dense, normalize, spectral
+from jaxgan.models.layers import (
+  Conv,
+  dense,
+  minibatch_discrimination,
+  normalize,
+  spectral,
+)
 
 SIZES = (16, 32, 64, 128, 256)
 
@@ -143,12 +149,13 @@ class Critic(nn.Module):
   Attributes: as of `Generator`, but `widths` are those of the blocks: each
   halves the image until it is 8x8, two more keep it, so log2(S) - 1 in all;
   norm may also be "spectral"; `sum_pool` adds up the last map, as SNGAN does,
-  in place of the mean.
+  in place of the mean; for `minibatch` see `layers.minibatch_discrimination`.
   """
 
   widths: tuple[int, ...] = (128, 128, 128, 128)
   norm: str = "none"
   sum_pool: bool = False
+  minibatch: tuple[int, int] | None = None
   kernel_init: str = "uniform"
   dtype: Any = jnp.float32
 
@@ -164,7 +171,10 @@ class Critic(nn.Module):
         self.dtype,
         first=i == 0,
       )(x, train)
+      self.sow("intermediates", f"hidden_{i}", x)
     x = nn.relu(x)
     x = x.sum((1, 2)) if self.sum_pool else x.mean((1, 2))
+    self.sow("intermediates", f"hidden_{len(self.widths)}", x)
+    x = minibatch_discrimination(self.minibatch, x)
     layer = dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
     return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)

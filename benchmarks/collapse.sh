@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Trains every method of configs/mixture.py on the ring and the grid with three
+# seeds, evaluates them, and compares each set over the seeds.
+#
+#   [JOBS=2] benchmarks/collapse.sh [FOLDER]
+#
+# JOBS runs at a time, each on a core of its own. Finished runs are not
+# repeated, interrupted ones resume.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export runs=${1:-runs/collapse}
+
+methods="gan nsgan lsgan wgan wgan_gp sngan r3gan feature_matching
+minibatch_discrimination unrolled_1 unrolled_5 unrolled_10 ot_gan"
+
+run() {  # preset, seed
+  local workdir="$runs/$1_$2" rounds=()
+  # Its updates cost a hundred times as much as those of the others.
+  [[ $1 != *ot_gan ]] || rounds=(--config.steps=400 --config.eval_every=50)
+  taskset -c "$SLOT" python -m jaxgan.main --config="configs/mixture.py:$1" \
+    --config.seed="$2" --workdir="$workdir" "${rounds[@]}"
+  [ -s "$workdir/evaluation.json" ] ||
+    taskset -c "$SLOT" python -m jaxgan.evaluate --workdir="$workdir"
+}
+export -f run
+
+for seed in 0 1 2; do
+  for set in ring grid; do
+    for method in $methods; do
+      echo "${set}_$method $seed"
+    done
+  done
+done | xargs -P "${JOBS:-1}" --process-slot-var=SLOT -L 1 \
+  bash -euo pipefail -c 'run "$@"' _
+
+for set in ring grid; do
+  python -m jaxgan.compare "$runs/$set"_* --output="$runs/$set.html"
+done

@@ -1,0 +1,122 @@
+"""Mode collapse: each method on sets whose modes can be counted.
+
+  python -m jaxgan.main --config=configs/mixture.py:ring_unrolled_5
+
+A preset is `<set>_<method>`. Sets: `ring` (8 modes) and `grid` (25), points in
+the plane; `stacked_digits` and `stacked_mnist` (1000), images. Methods: those
+of METHODS, `unrolled_<k>` and `ot_gan`. All have the same networks, batches and
+optimizers, but for what a method is.
+
+Points: the networks of Metz et al. 2017 (https://arxiv.org/abs/1611.02163),
+appendix A, and batches of their notebook; the appendix is from memory, not
+confirmed. Their rate of 1e-4 is 1e-3 here and falls to 0, and a round has one
+update of each player where their notebook moves both at once. The critic of
+the grid, which their paper has not, has a second layer.
+Stacked digits: DCGAN's networks; in `stacked_digits_half_<method>` and
+`..._quarter_<method>` the critic has that share of the generator's width, as in
+section 3.3.3.
+"""
+
+import re
+
+from ml_collections import ConfigDict
+
+from jaxgan.config import InputError, ot_gan_config, unconditional_config
+
+METHODS = {
+  "gan": {"loss": "minimax"},
+  "nsgan": {"loss": "non_saturating"},
+  "lsgan": {"loss": "least_squares"},
+  "wgan": {
+    "loss": "wasserstein",
+    "n_critic": 5,
+    "optimizers.critic.clip_weights": 0.01,
+  },
+  "wgan_gp": {
+    "loss": "wasserstein",
+    "n_critic": 5,
+    "penalty.name": "wgan_gp",
+    "penalty.weight": 10.0,
+  },
+  "sngan": {"loss": "hinge", "critic.norm": "spectral"},
+  "r3gan": {
+    "loss": "relativistic",
+    "penalty.name": "r1_r2",
+    # The sharper the modes, the steeper a critic must be; found by trying.
+    "penalty.weight": 0.02,
+  },
+  "feature_matching": {},
+  # Fewer than the paper's 100 of 5, whose cost grows with the squared batch.
+  "minibatch_discrimination": {
+    "minibatch_discrimination.kernels": 5,
+    "minibatch_discrimination.dims": 3,
+  },
+}
+
+
+def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
+  found = re.fullmatch(
+    r"(ring|grid|stacked_digits|stacked_mnist)(_half|_quarter)?_(\w+)", preset
+  )
+  name, share, method = found.groups() if found else (None, None, "")
+  unrolled = re.fullmatch(r"unrolled_(\d+)", method)
+  images = name and name.startswith("stacked")
+  if not (unrolled or method == "ot_gan" or method in METHODS) or (
+    share and not images
+  ):
+    raise InputError(
+      f"no preset {preset!r}: give <set>_<method>, of ring, grid, "
+      "stacked_digits or stacked_mnist (or one of these two with _half or "
+      f"_quarter), and of {', '.join(METHODS)}, unrolled_<steps> or ot_gan"
+    )
+
+  config = (ot_gan_config if method == "ot_gan" else unconditional_config)(name)
+  adam = {
+    "name": "adam",
+    "learning_rate": 1e-3,
+    "b1": 0.5,
+    "b2": 0.999,
+    "schedule": "linear",
+  }
+  if images:
+    network = {"name": "dcgan", "width": 64, "norm": "batch"}
+    hidden = "hidden_1"
+    config.steps = 20_000
+  else:
+    network = {
+      "name": "mlp",
+      "hidden": (128, 128),
+      "activation": "relu",
+      "norm": "none",
+      "scale": 4.0 if name == "grid" else 1.0,
+      "kernel_init": "orthogonal",
+    }
+    hidden = "hidden_0"
+    config.latent = "normal"
+    config.latent_size = 256
+    config.batch_size = 512 if name == "ring" else 256
+    config.steps = 15_000
+    # The published figures are of the weights themselves.
+    config.ema_decay = 0.0
+    config.eval_every = 1000
+    config.eval_samples = 1000
+  config.generator = ConfigDict(network)
+  config.critic = ConfigDict(network)
+  if name == "ring":
+    config.critic.hidden = (128,)
+  elif name == "grid":
+    adam["learning_rate"] = 2e-3
+  config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
+  if share:
+    config.critic.width //= {"_half": 2, "_quarter": 4}[share]
+
+  if unrolled:
+    config.loss = "minimax"
+    config.unroll_steps = int(unrolled[1])
+  elif method == "feature_matching":
+    config.feature_matching = hidden
+  elif method == "ot_gan":
+    config.critic.outputs = 64
+  else:
+    config.update_from_flattened_dict(METHODS[method])
+  return config

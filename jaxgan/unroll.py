@@ -1,0 +1,74 @@
+"""Unrolled GAN: Metz et al. 2017 (arXiv:1611.02163)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxgan.parallel import AXIS
+
+# (params, model_state) -> (scalar, new model_state)
+Objective = Callable[[Any, Any], tuple[jax.Array, Any]]
+
+
+def unroll(
+  loss: Objective,
+  optimizer: optax.GradientTransformation,
+  params: Any,
+  model_state: Any,
+  opt_state: optax.OptState,
+  steps: int,
+) -> tuple[Any, Any]:
+  """A player after further updates, differentiable in all that led to them.
+
+  Equation 8 with the player's own optimizer: gradients flow through its
+  updates and their moments, to whatever `loss` closes over. What a step
+  computes on the way is computed again for the gradient, so that memory grows
+  with `steps` by the player's weights and moments only.
+
+  Within a mapped step: each update is that of the mean gradient of all devices.
+
+  Args:
+    loss: what the player minimises, on the same examples in every step; its
+      scalar is a mean over this device's.
+    optimizer: the player's.
+    params: of the player, before the updates.
+    model_state: likewise.
+    opt_state: likewise.
+    steps: how many updates; 0 for none.
+
+  Returns:
+    The player's params and model state after the updates.
+  """
+
+  @jax.checkpoint
+  def step(params: Any, model_state: Any, opt_state: Any) -> tuple:
+    grads, model_state = jax.grad(loss, has_aux=True)(params, model_state)
+    grads = lax.pmean(jax.tree.map(_finite_cotangent, grads), AXIS)
+    updates, opt_state = optimizer.update(grads, opt_state, params)
+    return optax.apply_updates(params, updates), model_state, opt_state
+
+  # Not a loop of the compiled program: see train_step.py.
+  for _ in range(steps):
+    params, model_state, opt_state = step(params, model_state, opt_state)
+  return params, model_state
+
+
+@jax.custom_vjp
+def _finite_cotangent(x: jax.Array) -> jax.Array:
+  """x, where the square root in an optimizer may have no derivative.
+
+  A gradient that is always 0 (that of a dead unit, or of the last bias of a
+  Wasserstein critic) has second moment 0, where Adam's and RMSprop's root has
+  an infinite derivative: times 0, not a number. What it should be is 0.
+  """
+  return x
+
+
+_finite_cotangent.defvjp(
+  lambda x: (x, None),
+  lambda _, ct: (jnp.where(jnp.isfinite(ct), ct, 0),),
+)
