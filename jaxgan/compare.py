@@ -99,7 +99,7 @@ def tables(entries: Sequence[Entry]) -> list[tuple[str, list[list[str]]]]:
     columns = {chr(65 + i): _protocol(g[0]) for i, g in enumerate(groups)}
     title = "Protocols that differ: their figures are not comparable"
     found.append((title, differences(columns)))
-  configs = differences({name(g): g[0].config for g in seeds if g[0].config})
+  configs = differences({_group(g): g[0].config for g in seeds if g[0].config})
   if len(configs) > 1:
     found.append(("Configs, where they differ", configs))
   return found
@@ -120,7 +120,7 @@ def results(entries: Sequence[Entry]) -> list[list[str]]:
         entry.name,
         letters.get(id(entry), "not evaluated"),
         f"{last} (evaluated: {evaluated})" if evaluated != last else str(last),
-        _duration(entry.rows),
+        _duration(_seconds(entry.rows)),
         f"{entry.parameters:,}" if entry.parameters else "-",
         *(_show(_metrics(entry).get(n, {}).get("value")) for n in names),
       ]
@@ -146,19 +146,15 @@ def same_but_seed(entries: Sequence[Entry]) -> list[list[Entry]]:
   return list(groups.values())
 
 
-def name(group: Sequence[Entry]) -> str:
-  """What to call runs of one config: what their names begin with."""
-  names = [entry.name for entry in group]
-  return names[0] if len(names) == 1 else os.path.commonprefix(names) + "*"
-
-
 def over_seeds(groups: Sequence[Sequence[Entry]]) -> list[list[str]]:
   """The table of results over the seeds of each group."""
   everyone = [entry for group in groups for entry in group]
   names = _names(everyone)
-  table = [["runs", "seeds", *_directions(names, everyone)]]
+  table = [["runs", "seeds", "time", *_directions(names, everyone)]]
   for group in groups:
-    row = [name(group), str(len(group))]
+    seconds = [_seconds(entry.rows) for entry in group]
+    mean = sum(seconds) / len(seconds)
+    row = [_group(group), str(len(group)), _duration(mean)]
     for metric in names:
       found = [_metrics(e).get(metric, {}).get("value") for e in group]
       if None in found:
@@ -253,6 +249,12 @@ def _metrics(entry: Entry) -> Mapping[str, Mapping[str, Any]]:
   return entry.evaluation.get("metrics", {})
 
 
+def _group(group: Sequence[Entry]) -> str:
+  """What to call runs of one config: what their names begin with."""
+  names = [entry.name for entry in group]
+  return names[0] if len(names) == 1 else os.path.commonprefix(names) + "*"
+
+
 def _names(entries: Sequence[Entry]) -> list[str]:
   """The names of all their metrics."""
   return list(dict.fromkeys(name for e in entries for name in _metrics(e)))
@@ -273,15 +275,19 @@ def _show(value: float | None) -> str:
   return "-" if value is None else f"{value:.4g}"
 
 
-def _duration(rows: Sequence[Mapping[str, float]]) -> str:
-  """Time of the rounds, from their rates."""
+def _seconds(rows: Sequence[Mapping[str, float]]) -> float:
+  """Time of the rounds, from their rates; 0 if unknown."""
   seconds, before = 0.0, 0
   for row in rows:
     if rate := row.get("rounds_per_second"):
       seconds += (row["step"] - before) / rate
       before = row["step"]
-  minutes, seconds = divmod(round(seconds), 60)
-  return f"{minutes} min {seconds} s" if before else "-"
+  return seconds
+
+
+def _duration(seconds: float) -> str:
+  minutes, rest = divmod(round(seconds), 60)
+  return f"{minutes} min {rest} s" if seconds else "-"
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:

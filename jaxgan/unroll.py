@@ -24,10 +24,10 @@ def unroll(
 ) -> tuple[Any, Any]:
   """A player after further updates, differentiable in all that led to them.
 
-  Equation 8 with the player's own optimizer: gradients flow through its
-  updates and their moments, to whatever `loss` closes over. What a step
-  computes on the way is computed again for the gradient, so that memory grows
-  with `steps` by the player's weights and moments only.
+  The paper's section 2.2 with the player's own optimizer: gradients flow
+  through its updates and their moments, to whatever `loss` closes over. What a
+  step computes on the way is computed again for the gradient, so that memory
+  grows little with `steps`.
 
   Within a mapped step: each update is that of the mean gradient of all devices.
 

@@ -89,6 +89,7 @@ def test_seeds_are_put_together(workdir):
                "b": {"value": 2.0, "floor": None, "lower": False}}  # fmt: skip
     return gan._replace(
       name=name,
+      rows=[{"step": 120, "rounds_per_second": 2 / (seed + 1)}],
       config={**gan.config, "seed": seed, **changes},
       evaluation={"metrics": metrics, "protocol": PROTOCOL},
     )
@@ -98,9 +99,9 @@ def test_seeds_are_put_together(workdir):
   (_, _), (title, table), (_, configs) = compare.tables(found)
   assert title == "Over seeds: mean (lowest to highest)"
   assert table == [
-    ["runs", "seeds", "a ↓", "b ↑"],
-    ["x_*", "3", "3 (1 to 6)", "2"],
-    ["y_0", "1", "7", "2"],
+    ["runs", "seeds", "time", "a ↓", "b ↑"],
+    ["x_*", "3", "2 min 0 s", "3 (1 to 6)", "2"],
+    ["y_0", "1", "1 min 0 s", "7", "2"],
   ]
   assert configs == [["", "x_*", "y_0"], ["loss", "minimax", "hinge"]]
   # Runs measured in another way, or not at all, stand alone.

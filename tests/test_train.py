@@ -69,7 +69,7 @@ OWN_PRESETS = {
   "classifier": (),
   "mixture": tuple(
     f"{kind}_{method}"
-    for kind in ("ring", "grid", "stacked_digits", "stacked_mnist_quarter")
+    for kind in ("grid", "stacked_mnist_quarter")
     for method in (
       "gan", "nsgan", "lsgan", "wgan", "wgan_gp", "sngan", "r3gan", "ot_gan",
       "feature_matching", "minibatch_discrimination", "unrolled_5",

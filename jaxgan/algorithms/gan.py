@@ -6,6 +6,7 @@ switches. Batches hold `image`, `[B, H, W, C]` in [-1, 1], or `[B, D]`.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -32,7 +33,7 @@ def create(config: ConfigDict) -> Algorithm:
   generator = models.create(
     "Generator", config.generator, config.dtype, shape=shape
   )
-  minibatch = config.minibatch_discrimination
+  layer, minibatch = config.feature_matching, config.minibatch_discrimination
   critic = models.create(
     "Critic",
     config.critic,
@@ -65,30 +66,27 @@ def create(config: ConfigDict) -> Algorithm:
       logits = jax.nn.sigmoid(logits)
     return logits, model_state
 
-  def features(
-    params: Params, model_state: Any, images: jax.Array
-  ) -> dict[str, jax.Array]:
-    return models.features(critic, params, model_state, images)
-
   def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
     rngs = jax.random.split(rng)
     z, images = jnp.zeros((1, config.latent_size)), jnp.zeros((1, *shape))
-    if minibatch.kernels:  # their widths are fitted to the distances in it
+    if minibatch.kernels:  # which are fitted to the distances in a batch
       images = batch["image"][: config.batch_size]
     params, model_state = {}, {}
-    for player, network, rng, x in zip(
-      ("generator", "critic"), (generator, critic), rngs, (z, images),
-      strict=True,
-    ):  # fmt: skip
+    for player, network, rng, x in (
+      ("generator", generator, rngs[0], z),
+      ("critic", critic, rngs[1], images),
+    ):
       params[player], model_state[player] = models.init(network, rng, x)
-    if config.feature_matching:
+    if layer:
       own = params["critic"], model_state["critic"]
-      named = jax.vmap(lambda x: features(*own, x), axis_name=AXIS)
-      layers = jax.eval_shape(named, images[None])
-      if config.feature_matching not in layers:
+      layers = jax.eval_shape(
+        jax.vmap(partial(models.features, critic, *own), axis_name=AXIS),
+        images[None],
+      )
+      if layer not in layers:
         raise InputError(
-          f"feature_matching={config.feature_matching!r}: choose a layer of "
-          f"the critic, {list(layers)}"
+          f"feature_matching={layer!r}: choose a layer of the critic, "
+          f"{list(layers)}"
         )
     return params, model_state
 
@@ -159,14 +157,11 @@ def create(config: ConfigDict) -> Algorithm:
       state.opt_state["critic"],
       config.unroll_steps,
     )
-    if config.feature_matching:
-      means = jnp.stack(
-        [
-          features(*own, x)[config.feature_matching].mean(0)
-          for x in (real, fake)
-        ]
+    if layer:
+      real_mean, fake_mean = (
+        lax.pmean(models.features(critic, *own, x)[layer].mean(0), AXIS)
+        for x in (real, fake)
       )
-      real_mean, fake_mean = lax.pmean(means, AXIS)
       return jnp.abs(real_mean - fake_mean).mean(), (model_state, {})
     # Only relativistic losses look at the real logits; for the others the
     # compiler drops this pass.

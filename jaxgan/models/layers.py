@@ -351,30 +351,20 @@ class MinibatchDiscrimination(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = self.dims, x.shape[-1], self.kernels
     v = self.param("kernel", initializer("wide", 1, 1), shape)
-    own = jnp.einsum("bd,cdk->ckb", x, v / jnp.linalg.norm(v, axis=1)[:, None])
-
-    def distances(everyone: jax.Array) -> jax.Array:
-      # A sum of few terms, not a reduction: that takes XLA:CPU 4 times as long.
-      return sum(
-        jnp.abs(a[:, :, None] - b[:, None])
-        for a, b in zip(own, everyone, strict=True)
-      )
+    v /= jnp.linalg.norm(v, axis=1)[:, None]
+    maps = jnp.einsum("bd,cdk->ckb", x, v)
 
     def fitted(_: jax.Array) -> jax.Array:
-      others = distances(own) + jnp.where(jnp.eye(len(x)), jnp.inf, 0)
-      nearest = others.min(2).mean(1, keepdims=True)
-      return jnp.broadcast_to(
-        2 / jnp.maximum(nearest, 1e-6), (*own.shape[:2], 1)
-      )
+      others = _distances(maps, maps) + jnp.where(jnp.eye(len(x)), jnp.inf, 0)
+      nearest = jnp.maximum(others.min(2).mean(1, keepdims=True), 1e-6)
+      return jnp.broadcast_to(2 / nearest, (*maps.shape[:2], 1))
 
-    own *= self.param("scale", fitted)
-    # The axis is bound in training only.
-    initializing = self.is_initializing()
-    everyone = (
-      own if initializing else lax.all_gather(own, AXIS, axis=2, tiled=True)
-    )
+    maps *= self.param("scale", fitted)
+    everyone = maps
+    if not self.is_initializing():  # when there is no axis
+      everyone = lax.all_gather(maps, AXIS, axis=2, tiled=True)
     # Less the distance to itself.
-    near = jnp.exp(-distances(everyone)).sum(2).T - 1
+    near = jnp.exp(-_distances(maps, everyone)).sum(2).T - 1
     bias = self.param("bias", lambda _: -near.mean(0))
     return jnp.concatenate([x, (near + bias).astype(x.dtype)], axis=1)
 
@@ -440,6 +430,14 @@ def spectral(
   if norm == "spectral":
     return partial(nn.SpectralNorm(layer), update_stats=train)
   return layer
+
+
+def _distances(a: jax.Array, b: jax.Array) -> jax.Array:
+  """L1 distances `[K, N, M]` of vectors `[C, K, N]` and `[C, K, M]`."""
+  # A sum of few terms, not a reduction: that takes XLA:CPU 4 times as long.
+  return sum(
+    jnp.abs(x[:, :, None] - y[:, None]) for x, y in zip(a, b, strict=True)
+  )
 
 
 def _sum_of_shifts(kernel: jax.Array) -> jax.Array:
