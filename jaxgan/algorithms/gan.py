@@ -69,8 +69,6 @@ def create(config: ConfigDict) -> Algorithm:
   def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
     rngs = jax.random.split(rng)
     z, images = jnp.zeros((1, config.latent_size)), jnp.zeros((1, *shape))
-    if minibatch.kernels:  # which are fitted to the distances in a batch
-      images = batch["image"][: config.batch_size]
     params, model_state = {}, {}
     for player, network, rng, x in (
       ("generator", generator, rngs[0], z),

@@ -124,6 +124,8 @@ class Critic(nn.Module):
       x = spectral(self.norm, layer, train)(x)
       x = nn.leaky_relu(normalize(norm, x, train, self.dtype), 0.2)
       self.sow("intermediates", f"hidden_{i}", x)
-    x = minibatch_discrimination(self.minibatch, x.reshape(x.shape[0], -1))
+    x = minibatch_discrimination(
+      self.minibatch, x.reshape(x.shape[0], -1), self.kernel_init
+    )
     layer = dense(1, self.use_bias, self.kernel_init, dtype=self.dtype)
     return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)

@@ -84,7 +84,7 @@ class Critic(nn.Module):
       x = spectral(self.norm, layer, train)(x)
       x = activate(normalize(self.norm, x, train, self.dtype))
       self.sow("intermediates", f"hidden_{i}", x)
-    x = minibatch_discrimination(self.minibatch, x)
+    x = minibatch_discrimination(self.minibatch, x, self.kernel_init)
     layer = dense(
       self.outputs or 1, kernel_init=self.kernel_init, dtype=self.dtype
     )

@@ -175,6 +175,6 @@ class Critic(nn.Module):
     x = nn.relu(x)
     x = x.sum((1, 2)) if self.sum_pool else x.mean((1, 2))
     self.sow("intermediates", f"hidden_{len(self.widths)}", x)
-    x = minibatch_discrimination(self.minibatch, x)
+    x = minibatch_discrimination(self.minibatch, x, self.kernel_init)
     layer = dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
     return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)
