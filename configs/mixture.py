@@ -7,11 +7,16 @@ the plane; `stacked_digits` and `stacked_mnist` (1000), images. Methods: those
 of METHODS, `feature_matching`, `unrolled_<steps>` and `ot_gan`. All have the
 same networks, batches and optimizers, but for what a method is.
 
-Points: the networks of Metz et al. 2017 (https://arxiv.org/abs/1611.02163),
-appendix A, and batches of their notebook; the appendix is from memory, not
-confirmed. Their rate of 1e-4 is 1e-3 here and falls to 0, and a round has one
-update of each player where their notebook moves both at once. The critic of
-the grid, which their paper has not, has a second layer.
+Points: those of the notebook of Metz et al. 2017, latents and batches too
+(https://arxiv.org/abs/1611.02163); networks as in the paper's appendix A (not
+confirmed), ReLU where the notebook has tanh, and orthogonal with gain 0.8, not
+1.4. The rate is ten times the paper's 1e-4 and falls to 0, and with it what an
+unrolled critic would still change; the notebook has 1e-3 for the generator. The
+players move in turn, not at once. The grid, which is VEEGAN's (Srivastava et
+al. 2017), has half the batch, twice the rate and a second layer in the critic.
+Unrolling is of the minimax game, as in the paper; the loss of the critic is the
+non-saturating GAN's with feature matching, and of both players with minibatch
+discrimination.
 Stacked digits: DCGAN's networks; in `stacked_digits_half_<method>` and
 `..._quarter_<method>` the critic has that share of the generator's width, as in
 section 3.3.3.
@@ -43,8 +48,7 @@ METHODS = {
   "r3gan": {
     "loss": "relativistic",
     "penalty.name": "r1_r2",
-    # The sharper the modes, the steeper a critic must be; found by trying.
-    "penalty.weight": 0.02,
+    "penalty.weight": 1.0,
     "critic.norm": "none",
   },
   "minibatch_discrimination": {"minibatch_discrimination.kernels": 100},
@@ -56,7 +60,7 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
     r"(ring|grid|stacked_digits|stacked_mnist)(_half|_quarter)?_(\w+)", preset
   )
   name, share, method = found.groups() if found else (None, None, "")
-  unrolled = re.fullmatch(r"unrolled_(\d+)", method)
+  unrolled = re.fullmatch(r"unrolled_([1-9]\d?)", method)
   images = name and name.startswith("stacked")
   known = unrolled or method in (*METHODS, "feature_matching", "ot_gan")
   if not known or (share and not images):
@@ -71,12 +75,11 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
   adam = {"name": "adam", "b1": 0.5, "b2": 0.999}
   if images:
     small = name == "stacked_digits"  # minutes on two CPU cores
-    network = {"width": 32 if small else 64}
-    network |= (
-      {"name": "ot_gan", "width": network["width"] // 2}
-      if method == "ot_gan"
-      else {"name": "dcgan", "norm": "batch", "use_bias": True}
-    )
+    width = 32 if small else 64
+    network = {"name": "dcgan", "width": width, "norm": "batch"}
+    network["use_bias"] = True
+    if method == "ot_gan":
+      network = {"name": "ot_gan", "width": width // 2}
     config.steps = 3000 if small else 50_000
     adam |= {"learning_rate": 2e-4, "schedule": "constant"}
   else:
@@ -115,9 +118,15 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
   elif method == "ot_gan":
     if not images:
       config.critic.outputs = 64
+      # A round costs a hundred times as much as one of the others.
+      config.steps = 400
+      config.eval_every = 50
   else:
     config.update_from_flattened_dict(METHODS[method])
-    if config.minibatch_discrimination.kernels and not images:
+    if not images and method == "minibatch_discrimination":
       # The layer's cost grows with the square of the batch.
       config.minibatch_discrimination.update(kernels=5, dims=3)
+    if not images and method == "r3gan":
+      # The sharper the modes, the steeper a critic must be; found by trying.
+      config.penalty.weight = 0.02
   return config

@@ -4,7 +4,6 @@ import base64
 import html
 import io
 import json
-import os
 import pathlib
 import re
 import sys
@@ -140,7 +139,8 @@ def same_but_seed(entries: Sequence[Entry]) -> list[list[Entry]]:
   groups: dict[str, list[Entry]] = {}
   for entry in entries:
     config = {k: v for k, v in entry.config.items() if k != "seed"}
-    own = [config, _protocol(entry)] if config else entry.name
+    evaluated = entry.evaluation.get("protocol", {}).get("step")
+    own = [config, _protocol(entry), evaluated] if config else entry.name
     key = json.dumps(own, sort_keys=True)
     groups.setdefault(key, []).append(entry)
   return list(groups.values())
@@ -152,9 +152,10 @@ def over_seeds(groups: Sequence[Sequence[Entry]]) -> list[list[str]]:
   names = _names(everyone)
   table = [["runs", "seeds", "time", *_directions(names, everyone)]]
   for group in groups:
-    seconds = [_seconds(entry.rows) for entry in group]
-    mean = sum(seconds) / len(seconds)
-    row = [_group(group), str(len(group)), _duration(mean)]
+    seeds = {entry.config.get("seed") for entry in group}
+    seconds = [s for s in (_seconds(entry.rows) for entry in group) if s]
+    mean = sum(seconds) / max(len(seconds), 1)
+    row = [_group(group), str(len(seeds)), _duration(mean)]
     for metric in names:
       found = [_metrics(e).get(metric, {}).get("value") for e in group]
       if None in found:
@@ -250,9 +251,9 @@ def _metrics(entry: Entry) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _group(group: Sequence[Entry]) -> str:
-  """What to call runs of one config: what their names begin with."""
-  names = [entry.name for entry in group]
-  return names[0] if len(names) == 1 else os.path.commonprefix(names) + "*"
+  """What to call the runs of one config."""
+  first, last = group[0].name, group[-1].name
+  return first if len(group) == 1 else f"{first} to {last}"
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:

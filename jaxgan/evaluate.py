@@ -94,7 +94,7 @@ def main(given: SimpleNamespace) -> None:
   )
   protocol |= {
     "step": int(run.state.step),
-    "ema": given.run.ema.value,
+    "ema": given.run.ema.value and run.config.ema_decay > 0,
     "versions": measure.versions(),
   }
   metrics = evaluate(sampling_variables(run.state, given.run.ema.value))

@@ -16,10 +16,18 @@ ScalarLoss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class AdversarialLoss(NamedTuple):
-  """The two sides of an objective, both to be minimised."""
+  """The two sides of an objective, both to be minimised.
+
+  Attributes:
+    critic: the critic's.
+    generator: the generator's.
+    zero_sum: whether the generator's is minus the critic's, but for a term of
+      the real logits, which depend on it only where the critic is unrolled.
+  """
 
   critic: ScalarLoss
   generator: ScalarLoss
+  zero_sum: bool = False
 
 
 def _cross_entropy(real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -30,11 +38,11 @@ def _cross_entropy(real: jax.Array, fake: jax.Array) -> jax.Array:
 
 minimax = AdversarialLoss(
   critic=_cross_entropy,
-  generator=lambda real, fake: -_cross_entropy(real, fake),
+  generator=lambda real, fake: -softplus(fake).mean(),
+  zero_sum=True,
 )
 """Goodfellow et al. 2014 (arXiv:1406.2661), eq. 1: the generator minimises
-E log D(x) + E log(1 - D(G(z))), whose gradient vanishes where the critic is
-sure. The first term moves it only where the critic is unrolled."""
+E log(1 - D(G(z))), whose gradient vanishes where the critic is sure."""
 
 non_saturating = AdversarialLoss(
   critic=_cross_entropy,
@@ -53,7 +61,8 @@ least_squares = AdversarialLoss(
 
 wasserstein = AdversarialLoss(
   critic=lambda real, fake: fake.mean() - real.mean(),
-  generator=lambda real, fake: real.mean() - fake.mean(),
+  generator=lambda real, fake: -fake.mean(),
+  zero_sum=True,
 )
 """Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1, as minimisations:
 minus the critic's loss estimates the Wasserstein-1 distance, up to the

@@ -47,28 +47,32 @@ def unroll(
   @jax.checkpoint
   def step(params: Any, model_state: Any, opt_state: Any) -> tuple:
     grads, model_state = jax.grad(loss, has_aux=True)(params, model_state)
-    grads = lax.pmean(jax.tree.map(_finite_cotangent, grads), AXIS)
+    grads = jax.tree.map(_differentiable, lax.pmean(grads, AXIS))
     updates, opt_state = optimizer.update(grads, opt_state, params)
     return optax.apply_updates(params, updates), model_state, opt_state
 
-  # Not a loop of the compiled program: see train_step.py.
+  # Few, and not a loop of the compiled program, which would be slow: see
+  # train_step.py.
   for _ in range(steps):
     params, model_state, opt_state = step(params, model_state, opt_state)
   return params, model_state
 
 
 @jax.custom_vjp
-def _finite_cotangent(x: jax.Array) -> jax.Array:
-  """x, where the square root in an optimizer may have no derivative.
+def _differentiable(grads: jax.Array) -> jax.Array:
+  """Gradients, at 0 of which an optimizer's root may have no derivative.
 
-  A gradient that is always 0 (that of a dead unit, or of the last bias of a
-  Wasserstein critic) has second moment 0, where Adam's and RMSprop's root has
-  an infinite derivative: times 0, not a number. What it should be is 0.
+  That of a dead unit, or of the last bias of a Wasserstein critic, is always 0,
+  and so is its second moment, where the root of Adam and RMSprop has an
+  infinite derivative: times 0, not a number. What it should be is 0. The same
+  holds where the square underflows.
   """
-  return x
+  return grads
 
 
-_finite_cotangent.defvjp(
-  lambda x: (x, None),
-  lambda _, ct: (jnp.where(jnp.isfinite(ct), ct, 0),),
-)
+def _differentiable_bwd(grads: jax.Array, ct: jax.Array) -> tuple[jax.Array]:
+  lost = ~jnp.isfinite(ct) & (jnp.abs(grads) < 1e-15)
+  return (jnp.where(lost, 0, ct),)
+
+
+_differentiable.defvjp(lambda grads: (grads, grads), _differentiable_bwd)

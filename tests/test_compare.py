@@ -100,16 +100,20 @@ def test_seeds_are_put_together(workdir):
   assert title == "Over seeds: mean (lowest to highest)"
   assert table == [
     ["runs", "seeds", "time", "a ↓", "b ↑"],
-    ["x_*", "3", "2 min 0 s", "3 (1 to 6)", "2"],
+    ["x_0 to x_2", "3", "2 min 0 s", "3 (1 to 6)", "2"],
     ["y_0", "1", "1 min 0 s", "7", "2"],
   ]
-  assert configs == [["", "x_*", "y_0"], ["loss", "minimax", "hinge"]]
+  assert configs == [["", "x_0 to x_2", "y_0"], ["loss", "minimax", "hinge"]]
   # Runs measured in another way, or not at all, stand alone.
   other = found[3]._replace(
     evaluation={**found[3].evaluation, "protocol": {"samples": 3}}
   )
   groups = compare.same_but_seed([*found[:3], other])
   assert [len(group) for group in groups] == [2, 1, 1]
+  # A copy is no other seed, and has no time of its own.
+  copy = found[0]._replace(name="copy", rows=[])
+  (_, row) = compare.over_seeds([[found[0], copy]])
+  assert row[:3] == ["x_0 to copy", "1", "1 min 0 s"]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ NAMES = [path.stem for path in CONFIGS]
 
 def small(name, preset=None, **values):
   config = shrink(load_config(name, preset))
-  config.update_from_flattened_dict({"steps": 2, "log_every": 1} | values)
+  config.update_from_flattened_dict(
+    {"steps": 2, "log_every": 1, "eval_every": 0} | values
+  )
   return config.lock()
 
 
@@ -98,10 +100,8 @@ def test_every_preset_fits_its_networks(name):
     assert images["generated"].shape == (4, *shape)
 
 
-@pytest.mark.parametrize("preset", ["grid_ot_gan", "stacked_digits_half_gan"])
-def test_mixtures(preset, tmp_path):
-  state = train(small("mixture", preset), tmp_path)
-  assert state.step == 2
+def test_ot_gan_of_points(tmp_path):
+  assert train(small("mixture", "grid_ot_gan"), tmp_path).step == 2
 
 
 @pytest.mark.parametrize(

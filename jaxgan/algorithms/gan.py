@@ -6,7 +6,6 @@ switches. Batches hold `image`, `[B, H, W, C]` in [-1, 1], or `[B, D]`.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -33,20 +32,27 @@ def create(config: ConfigDict) -> Algorithm:
   generator = models.create(
     "Generator", config.generator, config.dtype, shape=shape
   )
-  layer, minibatch = config.feature_matching, config.minibatch_discrimination
+  minibatch = config.minibatch_discrimination
   critic = models.create(
     "Critic",
     config.critic,
     config.dtype,
-    **(
-      {"minibatch": (minibatch.kernels, minibatch.dims)}
-      if minibatch.kernels
-      else {}
-    ),
+    minibatch=(minibatch.kernels, minibatch.dims)
+    if minibatch.kernels
+    else None,
   )
   loss = getattr(losses, config.loss)
+  layer = config.feature_matching
   name = config.penalty.name
   penalty = getattr(penalties, name) if name else None
+
+  known = models.layer_names(critic, jnp.zeros((1, *shape))) if layer else []
+  if layer and layer not in known:
+    raise InputError(
+      f"feature_matching={layer!r}: this critic has the layers {known}"
+    )
+  schedule = (("critic", config.n_critic), ("generator", 1))
+  players = optimizers.of_players(config, schedule)
 
   def draw(keys: jax.Array) -> jax.Array:
     return latents.draw(config.latent, keys, config.latent_size)
@@ -68,24 +74,12 @@ def create(config: ConfigDict) -> Algorithm:
 
   def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
     rngs = jax.random.split(rng)
-    z, images = jnp.zeros((1, config.latent_size)), jnp.zeros((1, *shape))
     params, model_state = {}, {}
     for player, network, rng, x in (
-      ("generator", generator, rngs[0], z),
-      ("critic", critic, rngs[1], images),
+      ("generator", generator, rngs[0], jnp.zeros((1, config.latent_size))),
+      ("critic", critic, rngs[1], jnp.zeros((1, *shape))),
     ):
       params[player], model_state[player] = models.init(network, rng, x)
-    if layer:
-      own = params["critic"], model_state["critic"]
-      layers = jax.eval_shape(
-        jax.vmap(partial(models.features, critic, *own), axis_name=AXIS),
-        images[None],
-      )
-      if layer not in layers:
-        raise InputError(
-          f"feature_matching={layer!r}: choose a layer of the critic, "
-          f"{list(layers)}"
-        )
     return params, model_state
 
   def add_fakes(state: TrainState, batches: Batch, rngs: jax.Array) -> Batch:
@@ -161,14 +155,14 @@ def create(config: ConfigDict) -> Algorithm:
         for x in (real, fake)
       )
       return jnp.abs(real_mean - fake_mean).mean(), (model_state, {})
-    # Only relativistic losses look at the real logits; for the others the
-    # compiler drops this pass.
+    # Where neither unrolled nor relativistic losses look at the real logits,
+    # the compiler drops this pass.
     real_logits, _ = criticize(*own, real)
     fake_logits, _ = criticize(*own, fake)
+    if config.unroll_steps and loss.zero_sum:
+      return -loss.critic(real_logits, fake_logits), (model_state, {})
     return loss.generator(real_logits, fake_logits), (model_state, {})
 
-  schedule = (("critic", config.n_critic), ("generator", 1))
-  players = optimizers.of_players(config, schedule)
   return Algorithm(
     init=init,
     losses={"critic": critic_loss, "generator": generator_loss},

@@ -27,10 +27,9 @@ class StackedSource:
   2017, arXiv:1611.02163, appendix). The label is 100 a + 10 b + c.
   """
 
-  in_memory = True
-
   def __init__(self, source: ArraySource, length: int, seed: int = 0):
     self.source = source
+    self.in_memory = source.in_memory
     self.triples = np.random.default_rng(seed).integers(
       len(source), size=(length, 3)
     )

@@ -1,5 +1,6 @@
 """Networks: Flax modules named `Generator` and `Critic` in each module."""
 
+import math
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -30,8 +31,8 @@ def create(
   arguments |= config.to_dict()
   for key, value in arguments.items():
     sizes = value if isinstance(value, tuple) else (value,)
-    if any(type(size) is int and size < 1 for size in sizes):
-      raise InputError(f"{kind.lower()}.{key}={value}: give at least 1")
+    if any(type(x) in (int, float) and not 0 < x < math.inf for x in sizes):
+      raise InputError(f"{kind.lower()}.{key}={value}: give more than 0")
   name = arguments.pop("name")
   try:
     module = import_module(f"jaxgan.models.{name}")
@@ -78,11 +79,22 @@ def apply(
 def features(
   module: nn.Module, params: Any, model_state: Any, x: jax.Array
 ) -> dict[str, jax.Array]:
-  """Returns what a critic's hidden layers make of x in training, by name."""
+  """Returns a critic's hidden layers in training, by name, in float32."""
   _, state = module.apply(
     {"params": params, **model_state},
     x,
     train=True,
     mutable=[*model_state, "intermediates"],
   )
-  return {name: value for name, (value,) in state["intermediates"].items()}
+  return {
+    name: value.astype(jnp.promote_types(value.dtype, jnp.float32))
+    for name, (value,) in state["intermediates"].items()
+  }
+
+
+def layer_names(module: nn.Module, x: jax.Array) -> list[str]:
+  """Returns the names that `features` will have."""
+  variables = jax.eval_shape(
+    lambda x: module.init(jax.random.key(0), x, train=True, mutable=True), x
+  )
+  return list(variables.get("intermediates", ()))

@@ -19,8 +19,8 @@ from jaxgan.config import InputError
 from jaxgan.models.layers import (
   Conv,
   ConvTranspose,
+  MinibatchDiscrimination,
   dense,
-  minibatch_discrimination,
   normalize,
   spectral,
 )
@@ -97,8 +97,8 @@ class Critic(nn.Module):
   """`images [B, S, S, C] -> logits [B]`.
 
   Attributes: as of `Generator`; `width` is that of the first layer, which has
-  no batch or layer norm, norm may also be "spectral", and for `minibatch` see
-  `layers.minibatch_discrimination`.
+  no batch or layer norm, norm may also be "spectral", and `minibatch`
+  is the kernels and dims of `layers.MinibatchDiscrimination`.
   """
 
   width: int = 64
@@ -124,8 +124,8 @@ class Critic(nn.Module):
       x = spectral(self.norm, layer, train)(x)
       x = nn.leaky_relu(normalize(norm, x, train, self.dtype), 0.2)
       self.sow("intermediates", f"hidden_{i}", x)
-    x = minibatch_discrimination(
-      self.minibatch, x.reshape(x.shape[0], -1), self.kernel_init
-    )
+    x = x.reshape(x.shape[0], -1)
+    if self.minibatch:
+      x = MinibatchDiscrimination(*self.minibatch, self.kernel_init)(x)
     layer = dense(1, self.use_bias, self.kernel_init, dtype=self.dtype)
     return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)

@@ -335,8 +335,8 @@ class MinibatchDiscrimination(nn.Module):
 
   Salimans et al. 2016 (arXiv:1606.03498), section 3.2: a kernel maps examples
   to `dims` numbers, and its output for one of them is the mean of exp(-d) over
-  all others, on all devices, where d is the L1 distance. The mean is that of
-  their code for ImageNet; the paper's sum grows with the batch.
+  all others, on all devices, where d is the L1 distance. The paper has the sum,
+  which grows with the batch.
 
   Attributes:
     kernels: B in the paper.
@@ -352,7 +352,7 @@ class MinibatchDiscrimination(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = x.shape[-1], self.dims * self.kernels
     kernel = self.param("kernel", initializer(self.kernel_init, *shape), shape)
-    maps = x.astype(jnp.float32) @ kernel
+    maps = x.astype(jnp.promote_types(x.dtype, jnp.float32)) @ kernel
     maps = maps.T.reshape(self.dims, self.kernels, -1)
     everyone = maps
     if not self.is_initializing():  # when there is no axis
@@ -366,15 +366,6 @@ class MinibatchDiscrimination(nn.Module):
     others = max(everyone.shape[2] - 1, 1)
     near = (jnp.exp(-distances).sum(2).T - 1) / others
     return jnp.concatenate([x, near.astype(x.dtype)], axis=1)
-
-
-def minibatch_discrimination(
-  minibatch: tuple[int, int] | None, x: jax.Array, kernel_init: str
-) -> jax.Array:
-  """Applies it with `(kernels, dims)`; None for none."""
-  if minibatch is None:
-    return x
-  return MinibatchDiscrimination(*minibatch, kernel_init)(x)
 
 
 def dense(

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxgan.models.layers import (
+  MinibatchDiscrimination,
   dense,
-  minibatch_discrimination,
   normalize,
   spectral,
 )
@@ -57,7 +57,8 @@ class Critic(nn.Module):
   """`x [B, ...] -> logits [B]`, or features `[B, outputs]`.
 
   Attributes: as of `Generator`; norm may also be "spectral", `outputs` is None
-  for logits, and for `minibatch` see `layers.minibatch_discrimination`.
+  for logits, and `minibatch` is
+  the kernels and dims of `layers.MinibatchDiscrimination`.
   """
 
   hidden: tuple[int, ...] = (512, 256)
@@ -84,7 +85,8 @@ class Critic(nn.Module):
       x = spectral(self.norm, layer, train)(x)
       x = activate(normalize(self.norm, x, train, self.dtype))
       self.sow("intermediates", f"hidden_{i}", x)
-    x = minibatch_discrimination(self.minibatch, x, self.kernel_init)
+    if self.minibatch:
+      x = MinibatchDiscrimination(*self.minibatch, self.kernel_init)(x)
     layer = dense(
       self.outputs or 1, kernel_init=self.kernel_init, dtype=self.dtype
     )

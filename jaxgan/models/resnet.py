@@ -15,8 +15,8 @@ from jaxgan.config import InputError
 from jaxgan.models.dcgan import doublings
 from jaxgan.models.layers import (
   Conv,
+  MinibatchDiscrimination,
   dense,
-  minibatch_discrimination,
   normalize,
   spectral,
 )
@@ -149,7 +149,8 @@ class Critic(nn.Module):
   Attributes: as of `Generator`, but `widths` are those of the blocks: each
   halves the image until it is 8x8, two more keep it, so log2(S) - 1 in all;
   norm may also be "spectral"; `sum_pool` adds up the last map, as SNGAN does,
-  in place of the mean; for `minibatch` see `layers.minibatch_discrimination`.
+  in place of the mean; `minibatch` is
+  the kernels and dims of `layers.MinibatchDiscrimination`.
   """
 
   widths: tuple[int, ...] = (128, 128, 128, 128)
@@ -175,6 +176,7 @@ class Critic(nn.Module):
     x = nn.relu(x)
     x = x.sum((1, 2)) if self.sum_pool else x.mean((1, 2))
     self.sow("intermediates", f"hidden_{len(self.widths)}", x)
-    x = minibatch_discrimination(self.minibatch, x, self.kernel_init)
+    if self.minibatch:
+      x = MinibatchDiscrimination(*self.minibatch, self.kernel_init)(x)
     layer = dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
     return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)
