@@ -10,11 +10,11 @@ import pytest
 from conftest import load_config, shrink
 from jax import lax
 from test_train_step import difference, play, random_batches
+from test_unroll import alone
 
 from jaxgan import losses
 from jaxgan.algorithms import gan
 from jaxgan.config import InputError
-from jaxgan.parallel import AXIS
 from jaxgan.train_step import create_train_state, make_train_step
 
 SWITCHES = {
@@ -44,8 +44,7 @@ def eager_scan(body, carry, inputs, **_):
 
 
 def test_every_combination_with_every_objective(monkeypatch):
-  # Operation by operation, which takes a third of the time of compiling 48
-  # rounds that are played once.
+  # Operation by operation: no round is worth compiling that is played once.
   monkeypatch.setattr(lax, "scan", eager_scan)
   batches = {"image": jnp.array(random_batches((2,), 1)(0)["image"])}
   for objective in OBJECTIVES:
@@ -58,7 +57,7 @@ def test_every_combination_with_every_objective(monkeypatch):
       algorithm = gan.create(config)
       state = create_train_state(algorithm, jax.random.key(0), {})
       step = make_train_step(algorithm, jax.random.key(1), 0.9)
-      new, metrics = alone(step, state, batches)
+      new, metrics = alone(step)(state, batches)
       assert not new.halted
       assert np.isfinite(metrics["generator/loss"])
       flat = jax.tree.leaves(new.params["generator"])
@@ -73,12 +72,6 @@ def critic_state(names, images=None):
   return algorithm, state
 
 
-def alone(function, *args):
-  """`function(*args)` as on the only device."""
-  mapped = jax.vmap(lambda _: function(*args), axis_name=AXIS)(jnp.zeros(1))
-  return jax.tree.map(lambda x: x[0], mapped)
-
-
 def fakes(algorithm, state, rng):
   """What the generator's loss makes of the key."""
   keys = jax.vmap(jax.random.fold_in, (None, 0))(rng, jnp.arange(16))
@@ -90,8 +83,8 @@ def test_feature_matching_is_the_distance_of_mean_features():
   algorithm, state = critic_state(["feature_matching"])
   real = random_batches((2,), 1)(1)["image"][0]
   rng = jax.random.key(5)
-  loss, _ = alone(
-    algorithm.losses["generator"], state.params, state, {"image": real}, rng
+  loss, _ = alone(algorithm.losses["generator"])(
+    state.params, state, {"image": real}, rng
   )
   fake = fakes(algorithm, state, rng)
   layer = state.params["critic"]["Dense_0"]
@@ -109,8 +102,7 @@ def test_minibatch_discrimination_keeps_real_and_fake_apart():
   real, *fakes = (random_batches((2,), 1)(i)["image"][0] for i in range(3))
   logits = []
   for fake in fakes:
-    _, (_, metrics) = alone(
-      algorithm.losses["critic"],
+    _, (_, metrics) = alone(algorithm.losses["critic"])(
       state.params,
       state,
       {"image": real, "fake": fake},
@@ -167,7 +159,9 @@ def test_devices_do_not_change_the_result_of_all_switches(monkeypatch):
   for mistake in (without_means, without_others):
     with monkeypatch.context() as patch:
       mistake(patch)
-      assert difference(one, run(8)) > 1e-5
+      error = difference(one, run(8))
+      print(f"{mistake.__name__}: {error:.1e}")
+      assert error > 1e-4
 
 
 @pytest.mark.parametrize("hidden", [(8,), ()])
@@ -185,9 +179,9 @@ def test_an_unrolled_zero_sum_game_is_minus_the_critics():
   real, rng = random_batches((2,), 1)(0)["image"][0], jax.random.key(5)
   state = create_train_state(algorithm, rng, {})
   fake = fakes(algorithm, state, rng)
-  value, _ = alone(
-    algorithm.losses["generator"], state.params, state, {"image": real}, rng
+  value, _ = alone(algorithm.losses["generator"])(
+    state.params, state, {"image": real}, rng
   )
   batch = {"image": real, "fake": fake}
-  critic, _ = alone(algorithm.losses["critic"], state.params, state, batch, rng)
+  critic, _ = alone(algorithm.losses["critic"])(state.params, state, batch, rng)
   np.testing.assert_allclose(value, -critic, rtol=1e-6)

@@ -97,7 +97,7 @@ WASSERSTEIN = FAST | {
 }
 
 
-def gradient_error(steps, overrides, patch=None):
+def gradient_error(steps, overrides):
   """Largest relative error of the gradient, by finite differences."""
   config = unrolled_gan(steps, **overrides)
   algorithm = gan.create(config)

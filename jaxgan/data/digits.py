@@ -84,7 +84,7 @@ def stack(source: ArraySource, split: str) -> StackedSource:
   """Triples of grey digits, one to a channel: 1000 modes.
 
   60 000 of those of the training split, or of those of the other 26 000, as
-  many as published counts of modes are from (Metz et al. 2017).
+  many as published counts of modes are from (VEEGAN, arXiv:1705.07761).
   """
   length, seed = (60_000, 0) if split == "train" else (26_000, 1)
   return StackedSource(source, length, seed)
