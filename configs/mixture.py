@@ -13,7 +13,9 @@ confirmed), ReLU where the notebook has tanh, and orthogonal with gain 0.8, not
 1.4. The rate is ten times the paper's 1e-4 and falls to 0, and with it what an
 unrolled critic would still change; the notebook has 1e-3 for the generator. The
 players move in turn, not at once. The grid, which is VEEGAN's (Srivastava et
-al. 2017), has half the batch, twice the rate and a second layer in the critic.
+al. 2017, arXiv:1705.07761), has a second layer in the critic, as there, and
+latents of 2, as in the code of PacGAN (arXiv:1712.04086) and of WGAN-GP, from
+whose toy problems the weight of its penalty is, too.
 Unrolling is of the minimax game, as in the paper; the loss of the critic is the
 non-saturating GAN's with feature matching, and of both players with minibatch
 discrimination.
@@ -92,15 +94,14 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
       "kernel_init": "orthogonal",
     }
     config.latent = "normal"
-    config.latent_size = 256
-    config.batch_size = 512 if name == "ring" else 256
-    config.steps = 15_000
+    config.latent_size = 256 if name == "ring" else 2
+    config.batch_size = 512
+    config.steps = 15_000 if name == "ring" else 10_000
     # The published figures are of the weights themselves.
     config.ema_decay = 0.0
     config.eval_every = 1000
     config.eval_samples = 1000
-    rate = 1e-3 if name == "ring" else 2e-3
-    adam |= {"learning_rate": rate, "schedule": "linear"}
+    adam |= {"learning_rate": 1e-3, "schedule": "linear"}
   config.generator = ConfigDict(network)
   config.critic = ConfigDict(network)
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
@@ -126,7 +127,8 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
     if not images and method == "minibatch_discrimination":
       # The layer's cost grows with the square of the batch.
       config.minibatch_discrimination.update(kernels=5, dims=3)
-    if not images and method == "r3gan":
-      # The sharper the modes, the steeper a critic must be; found by trying.
-      config.penalty.weight = 0.02
+    # The sharper the modes, the steeper a critic must be; R3GAN's was found by
+    # trying.
+    if not images and config.penalty.name:
+      config.penalty.weight = {"wgan_gp": 0.1, "r3gan": 0.02}[method]
   return config
