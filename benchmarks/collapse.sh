@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Trains every method of configs/mixture.py on the ring and the grid with three
-# seeds, evaluates them, and compares each set over the seeds.
+# Trains every method of configs/mixture.py on each set with three seeds,
+# evaluates them, and compares each set over the seeds.
 #
-#   [JOBS=2] benchmarks/collapse.sh [FOLDER]
+#   [JOBS=2] [SETS="ring grid"] benchmarks/collapse.sh [FOLDER]
 #
 # JOBS runs at a time, each on a core of its own. Finished runs are not
 # repeated, interrupted ones resume.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export runs=${1:-runs/collapse}
+sets=${SETS:-ring grid stacked_digits_quarter}
 
 methods="gan nsgan lsgan wgan wgan_gp sngan r3gan feature_matching
 minibatch_discrimination unrolled_1 unrolled_5 unrolled_10 ot_gan"
@@ -17,13 +18,16 @@ run() {  # preset, seed
   local workdir="$runs/$1_$2"
   taskset -c "$SLOT" python -m jaxgan.main --config="configs/mixture.py:$1" \
     --config.seed="$2" --workdir="$workdir"
+  local samples=()
+  [[ $1 != stacked* ]] || samples=(--samples=26000)  # as in published counts
   [ -s "$workdir/evaluation.json" ] ||
-    taskset -c "$SLOT" python -m jaxgan.evaluate --workdir="$workdir"
+    taskset -c "$SLOT" python -m jaxgan.evaluate --workdir="$workdir" \
+      "${samples[@]}"
 }
 export -f run
 
 for seed in 0 1 2; do
-  for set in ring grid; do
+  for set in $sets; do
     for method in $methods; do
       echo "${set}_$method $seed"
     done
@@ -31,6 +35,6 @@ for seed in 0 1 2; do
 done | xargs -P "${JOBS:-1}" --process-slot-var=SLOT -L 1 \
   bash -euo pipefail -c 'run "$@"' _ || echo "some runs failed; see above" >&2
 
-for set in ring grid; do
+for set in $sets; do
   python -m jaxgan.compare "$runs/$set"_* --output="$runs/$set.html"
 done

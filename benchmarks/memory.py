@@ -26,7 +26,8 @@ def main() -> None:
   # Before JAX looks for devices.
   os.environ["JAX_PLATFORMS"] = "cpu"
   os.environ["XLA_FLAGS"] = (
-    f"--xla_force_host_platform_device_count={args.devices}"
+    f"--xla_force_host_platform_device_count={args.devices} "
+    "--xla_disable_hlo_passes=cse_barrier_expander"  # as in runtime.py
   )
   import jax
 
@@ -55,8 +56,8 @@ def main() -> None:
     "temporary": usage.temp_size_in_bytes,
   }
   for name, size in parts.items():
-    print(f"{name:18}{size / 1e9:6.1f} GB")
-  print(f"{'together':18}{sum(parts.values()) / 1e9:6.1f} GB a device")
+    print(f"{name:18}{size / 1e9:9.4f} GB")
+  print(f"{'together':18}{sum(parts.values()) / 1e9:9.4f} GB a device")
 
 
 if __name__ == "__main__":

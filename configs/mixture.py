@@ -13,9 +13,9 @@ confirmed), ReLU where the notebook has tanh, and orthogonal with gain 0.8, not
 1.4. The rate is ten times the paper's 1e-4 and falls to 0, and with it what an
 unrolled critic would still change; the notebook has 1e-3 for the generator. The
 players move in turn, not at once. The grid, which is VEEGAN's (Srivastava et
-al. 2017, arXiv:1705.07761), has a second layer in the critic, as there, and
-latents of 2, as in the code of PacGAN (arXiv:1712.04086) and of WGAN-GP, from
-whose toy problems the weight of its penalty is, too.
+al. 2017, arXiv:1705.07761), has a wider critic, and latents of 2, as in the
+code of PacGAN (arXiv:1712.04086) and of WGAN-GP, from whose toy problems the
+weight of its penalty is, too.
 Unrolling is of the minimax game, as in the paper; the loss of the critic is the
 non-saturating GAN's with feature matching, and of both players with minibatch
 discrimination.
@@ -96,7 +96,7 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
     config.latent = "normal"
     config.latent_size = 256 if name == "ring" else 2
     config.batch_size = 512
-    config.steps = 15_000 if name == "ring" else 10_000
+    config.steps = 15_000
     # The published figures are of the weights themselves.
     config.ema_decay = 0.0
     config.eval_every = 1000
@@ -105,8 +105,8 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
   config.generator = ConfigDict(network)
   config.critic = ConfigDict(network)
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
-  if name == "ring":
-    config.critic.hidden = (128,)
+  if not images:
+    config.critic.hidden = (128,) if name == "ring" else (256,)
   if share:
     config.critic.width //= {"_half": 2, "_quarter": 4}[share]
 
@@ -114,8 +114,8 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
     config.loss = "minimax"
     config.unroll_steps = int(unrolled[1])
   elif method == "feature_matching":
-    last = {"ring": 0, "grid": 1, "stacked_digits": 1, "stacked_mnist": 2}
-    config.feature_matching = f"hidden_{last[name]}"
+    last = {"stacked_digits": 1, "stacked_mnist": 2}
+    config.feature_matching = f"hidden_{last.get(name, 0)}"
   elif method == "ot_gan":
     if not images:
       config.critic.outputs = 64

@@ -57,8 +57,8 @@ class Critic(nn.Module):
   """`x [B, ...] -> logits [B]`, or features `[B, outputs]`.
 
   Attributes: as of `Generator`; norm may also be "spectral", `outputs` is None
-  for logits, and `minibatch` is
-  the kernels and dims of `layers.MinibatchDiscrimination`.
+  for logits, and `minibatch` is the kernels and dims of
+  `layers.MinibatchDiscrimination`.
   """
 
   hidden: tuple[int, ...] = (512, 256)
