@@ -33,8 +33,12 @@ for seed in 0 1 2; do
     done
   done
 done | xargs -P "${JOBS:-1}" --process-slot-var=SLOT -L 1 \
-  bash -euo pipefail -c 'run "$@"' _ || echo "some runs failed; see above" >&2
+  bash -euo pipefail -c 'run "$@"' _ || failed=1
 
 for set in $sets; do
   python -m jaxgan.compare "$runs/$set"_* --output="$runs/$set.html"
 done
+if [ -n "${failed:-}" ]; then
+  echo "some runs failed; see above" >&2
+  exit 1
+fi

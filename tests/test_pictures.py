@@ -55,9 +55,10 @@ def test_points_are_plotted_over_the_density():
   far, near = np.split(green - np.maximum(red, blue) > 20, 2, axis=1)
   assert far.sum() > 25
   assert near.sum() > 25
-  far, near = np.split(blue - np.maximum(red, green) > 10, 2, axis=1)
-  assert not far.any()
-  assert near.sum() > 16
+  far, near = np.split(blue - np.maximum(red, green), 2, axis=1)
+  assert not (far > 10).any()
+  assert (near > 10).sum() > 16
+  assert (near > 20).any()
 
 
 def test_logs_are_cut_back_to_the_round_resumed_from(tmp_path):

@@ -46,11 +46,12 @@ def create(config: ConfigDict) -> Algorithm:
   name = config.penalty.name
   penalty = getattr(penalties, name) if name else None
 
-  known = models.layer_names(critic, jnp.zeros((1, *shape))) if layer else []
-  if layer and layer not in known:
-    raise InputError(
-      f"feature_matching={layer!r}: this critic has the layers {known}"
-    )
+  if layer:
+    known = models.layer_names(critic, jnp.zeros((1, *shape)))
+    if layer not in known:
+      raise InputError(
+        f"feature_matching={layer!r}: this critic has the layers {known}"
+      )
   schedule = (("critic", config.n_critic), ("generator", 1))
   players = optimizers.of_players(config, schedule)
 

@@ -149,8 +149,8 @@ class Critic(nn.Module):
   Attributes: as of `Generator`, but `widths` are those of the blocks: each
   halves the image until it is 8x8, two more keep it, so log2(S) - 1 in all;
   norm may also be "spectral"; `sum_pool` adds up the last map, as SNGAN does,
-  in place of the mean; `minibatch` is
-  the kernels and dims of `layers.MinibatchDiscrimination`.
+  in place of the mean; `minibatch` is the kernels and dims of
+  `layers.MinibatchDiscrimination`.
   """
 
   widths: tuple[int, ...] = (128, 128, 128, 128)
