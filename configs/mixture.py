@@ -5,20 +5,23 @@
 A preset is `<set>_<method>`. Sets: `ring` (8 modes) and `grid` (25), points in
 the plane; `stacked_digits` and `stacked_mnist` (1000), images. Methods: those
 of METHODS, `feature_matching`, `unrolled_<steps>` and `ot_gan`. All have the
-same networks, batches and optimizers, but for what a method is.
+same networks, batches and optimizers, but for what a method is, and for OT-GAN
+on points.
 
 Points: those of the notebook of Metz et al. 2017, latents and batches too
-(https://arxiv.org/abs/1611.02163); networks as in the paper's appendix A (not
-confirmed), ReLU where the notebook has tanh, and orthogonal with gain 0.8, not
-1.4. The rate is ten times the paper's 1e-4 and falls to 0, and with it what an
-unrolled critic would still change; the notebook has 1e-3 for the generator. The
-players move in turn, not at once. The grid, which is VEEGAN's (Srivastava et
-al. 2017, arXiv:1705.07761), has a wider critic, and latents of 2, as in the
-code of PacGAN (arXiv:1712.04086) and of WGAN-GP, from whose toy problems the
-weight of its penalty is, too.
+(https://arxiv.org/abs/1611.02163). The networks are the paper's as far as we
+know (appendix A), with ReLU where the notebook has tanh, and orthogonal with
+gain 0.8, not 1.4. The rate is ten times the paper's 1e-4 and falls to 0, and
+with it what an unrolled critic would still change; the notebook has 1e-3 for
+the generator. The players move in turn, not at once. The grid, which is
+VEEGAN's (Srivastava et al. 2017, arXiv:1705.07761), has a wider critic, and
+latents of 2, as in the code of PacGAN (arXiv:1712.04086) and of WGAN-GP, from
+whose toy problems the weight of its penalty is, too.
+
 Unrolling is of the minimax game, as in the paper; the loss of the critic is the
 non-saturating GAN's with feature matching, and of both players with minibatch
 discrimination.
+
 Stacked digits: DCGAN's networks; in `stacked_digits_half_<method>` and
 `..._quarter_<method>` the critic has that share of the generator's width, as in
 section 3.3.3.
@@ -69,7 +72,7 @@ ON_POINTS = {
   # In features of length 1, a ReLU critic whose biases start at 0 shows no more
   # than the direction of a point; softplus its distance, too, above all in
   # larger units (below). At the common rate the critic runs away from the
-  # generator. A round costs a hundred times as much as one of the others.
+  # generator. A round costs more than ten times as much as the plain game's.
   "ot_gan": {
     "steps": 2500,
     "eval_every": 250,
@@ -94,7 +97,7 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
       f"no preset {preset!r}: give <set>_<method>, of ring, grid, "
       "stacked_digits or stacked_mnist (or one of these two with _half or "
       f"_quarter), and of {', '.join(METHODS)}, feature_matching, "
-      "unrolled_<steps> or ot_gan"
+      "unrolled_<1 to 99> or ot_gan"
     )
 
   config = (ot_gan_config if method == "ot_gan" else unconditional_config)(name)

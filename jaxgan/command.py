@@ -118,8 +118,11 @@ def run(
         remedy = ", reduce batch_size" if "config" in flags.FLAGS else ""
         sys.exit(f"error: out of memory{remedy}: {first_line(e)}")
       raise
-    except KeyboardInterrupt:
-      sys.exit("error: interrupted")
+    except KeyboardInterrupt as e:
+      print(f"error: {str(e) or 'interrupted'}", file=sys.stderr)
+      sys.stdout.flush()
+      # At once: taken down while XLA compiles, the interpreter crashes.
+      os._exit(1)
 
   app.run(guarded, flags_parser=_parse_flags)
 
@@ -134,7 +137,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
     return rest
   except Exception as e:  # a config file is code, and may fail in any way
     text = str(e).strip()
-    if isinstance(e, AttributeError) and text[:1] in ("'", '"'):
+    if isinstance(e, (AttributeError, KeyError)) and text[:1] in ("'", '"'):
       # What a locked config says of a key that it does not have.
       key = re.search(r"\w+", text)[0]
       near = re.search(r'mean "(.*?)"', text)

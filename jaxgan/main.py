@@ -1,7 +1,6 @@
 """Trains a model: `python -m jaxgan.main --config=configs/wgan_gp.py`."""
 
 import pathlib
-import sys
 from types import SimpleNamespace
 
 from absl import flags
@@ -31,11 +30,11 @@ def main(given: SimpleNamespace) -> None:
     workdir = pathlib.Path("runs", f"{name}_{preset}" if preset else name)
   try:
     train(given.config.value, workdir)
-  except KeyboardInterrupt:
-    sys.exit(
-      "error: interrupted; the same command resumes at the last checkpoint, "
-      "if there is one"
-    )
+  except KeyboardInterrupt as e:
+    raise KeyboardInterrupt(
+      "interrupted; the same command resumes at the last checkpoint, if there "
+      "is one"
+    ) from e
 
 
 if __name__ == "__main__":

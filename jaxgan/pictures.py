@@ -85,7 +85,9 @@ def curves(
       values = [(row["step"], row[name]) for row in rows if name in row]
       label = run.replace("$", "\\$")  # which would begin mathematics
       # Runs without it get no line, but keep their colour.
-      ax.plot(*np.reshape(values, (-1, 2)).T, linewidth=1, label=label)
+      marker = "." if len(values) == 1 else None
+      x, y = np.reshape(values, (-1, 2)).T
+      ax.plot(x, y, linewidth=1, marker=marker, label=label)
     ax.set_title(name, fontsize=9)
     ax.grid(alpha=0.3)
   for ax in axes:  # those left over
@@ -134,7 +136,7 @@ def _scatter(
     ax.scatter(*np.asarray(points).T, s=2, alpha=0.4, linewidths=0)
     found, quality = modes(np.asarray(points), mixture)
     ax.set(
-      title=f"{name}: {found} modes, {quality:.0%} of high quality",
+      title=f"{name}: {found} modes, {quality:.1%} of high quality",
       xlim=(-limit, limit),
       ylim=(-limit, limit),
     )

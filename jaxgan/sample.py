@@ -29,7 +29,7 @@ _COUNTS = {
 }
 _WALKS = 16  # beside each other
 _NEAREST = 7
-_LARGEST = 1000  # images of one picture, or frames
+_LARGEST = 1000  # images or points of one picture, or frames
 
 
 def interpolations(
@@ -190,6 +190,8 @@ def main(given: SimpleNamespace) -> None:
   mixture = data.mixture(found.config.data)
   if mixture and kind != "grid":
     raise InputError(f"kind={kind!r} needs images, not points: choose 'grid'")
+  if mixture and given.count.value is None:
+    count = _LARGEST
   sample = run.sampler(found.algorithm, seed)
   variables = sampling_variables(found.state, given.run.ema.value)
   output.parent.mkdir(parents=True, exist_ok=True)

@@ -291,6 +291,10 @@ def test_unknown_algorithm():
       ["--config=configs/dcgan.py", "--config.critic.widht=3"],
       "no key 'widht'; did you mean 'width'?",
     ),
+    (
+      ["--config=configs/ot_gan.py", "--config.penalty.weight=1"],
+      "no key 'penalty'",
+    ),
     (["--config=configs/dcgan.py", "--config.steps=many"], "'many'"),
     (["--config=configs/dcgan.py", "--confg.steps=2"], "confg.steps"),
     (["--config=configs/dcgan.py", "runs/x"], "'runs/x'"),

@@ -147,7 +147,8 @@ def gradient_error(steps, overrides):
 )
 def test_finite_differences_of_the_whole_computation(steps, overrides):
   error = gradient_error(steps, overrides)
-  print(f"{steps} steps, {overrides.get('loss', 'minimax')}: {error:.1e}")
+  game = overrides.get("feature_matching") or overrides.get("loss", "minimax")
+  print(f"{steps} steps, {game}: {error:.1e}")
   assert error < 1e-6
 
 
