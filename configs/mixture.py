@@ -97,7 +97,7 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
       f"no preset {preset!r}: give <set>_<method>, of ring, grid, "
       "stacked_digits or stacked_mnist (or one of these two with _half or "
       f"_quarter), and of {', '.join(METHODS)}, feature_matching, "
-      "unrolled_<1 to 99> or ot_gan"
+      "unrolled_<steps> or ot_gan"
     )
 
   config = (ot_gan_config if method == "ot_gan" else unconditional_config)(name)
