@@ -24,6 +24,7 @@ os.environ.setdefault(
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
+import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from ml_collections import ConfigDict  # noqa: E402
@@ -33,6 +34,13 @@ from jaxgan.config import base_config  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget():
+  """Frees what a module compiled: gigabytes by the end."""
+  yield
+  jax.clear_caches()
 
 
 def load_config(name: str, preset: str | None = None) -> ConfigDict:
