@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from jaxgan import command, data, parallel
 from jaxgan.config import check
 from jaxgan.data.arrays import ArraySource
-from jaxgan.data.batches import feed, make_prepare, to_float
+from jaxgan.data.batches import feed, make_prepare, unaugmented
 from jaxgan.parallel import AXIS
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import make_train_step, minibatches
@@ -67,16 +67,19 @@ def prepare(config: ConfigDict) -> Round:
     algorithm, jax.random.key(1), config.ema_decay, make_prepare(config.data)
   )
   rng = np.random.default_rng(0)
-  shape = 2 * config.batch_size, *data.example_shape(config.data)
-  if len(shape) == 4:
-    images = rng.integers(256, size=shape, dtype=np.uint8)
-  else:
-    images = rng.normal(size=shape).astype(np.float32)
-  source = ArraySource(
-    {"image": images, "label": np.zeros(len(images), np.int32)}
-  )
+  count, margin = 2 * config.batch_size, config.data.get("margin", 0)
+  arrays = {"label": np.zeros(count, np.int32)}
+  for key, shape in data.example_shapes(config.data).items():
+    if len(shape) == 3:
+      sides = [side + margin for side in shape[:2]]
+      stored = count, *sides, shape[2]
+      arrays[key] = rng.integers(256, size=stored, dtype=np.uint8)
+    else:
+      arrays[key] = rng.normal(size=(count, *shape)).astype(np.float32)
+  source = ArraySource(arrays)
   create, _ = initial_state(config, algorithm)
-  state = create(jax.random.key(config.seed), {"image": to_float(images[:64])})
+  first = unaugmented(source[np.arange(min(64, count))], config.data)
+  state = create(jax.random.key(config.seed), first)
   share = config.batch_size // jax.device_count()
   batch = {
     key: jnp.asarray(np.resize(array, (updates, share, *array.shape[1:])))

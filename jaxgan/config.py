@@ -40,8 +40,80 @@ def base_config(preset: str) -> ConfigDict:
   Raises:
     InputError: for another preset.
   """
-  if preset not in _DATA:
-    raise InputError(f"no preset {preset!r}: choose one of {', '.join(_DATA)}")
+  config = _shared_config()
+  config.data = ConfigDict(
+    {
+      "name": "digits",
+      "path": "",  # of a folder, or of the prepared TFDS sets
+      "split": "train",
+      "image_size": 32,
+      "channels": 1,
+      "pad": 0,  # background pixels added on each side before resizing
+      "flip": False,  # random, left to right
+      "crop": 0,  # random, by up to so many pixels
+      "dequantize": False,  # uniform noise of one grey level
+      **_of_preset(preset, _DATA),
+    }
+  )
+  return config
+
+
+def translation_config(preset: str) -> ConfigDict:
+  """Returns the shared keys for models that translate images.
+
+  As in `unconditional_config`, `generator`, `critic` and `optimizers` are left
+  to the config, and `weights`, those of the generator's terms.
+
+  Args:
+    preset: of unpaired images, "digits" (handwritten to typeset ones, built
+      in), "mnist_usps", "usps_mnist", "horse2zebra" (through TensorFlow
+      Datasets) or "folders" (images below `data.source.path` and
+      `data.target.path`); of pairs, "outlines" (of handwritten digits, to
+      these; built in), "facades" (of the CMP set, from labels to photographs)
+      or "pairs" (side by side in the images below `data.path`, or with equal
+      names below `data.source.path` and `data.target.path`).
+
+  Raises:
+    InputError: for another preset.
+  """
+  config = _shared_config()
+  # Published translators do not average their weights.
+  config.ema_decay = 0.0
+  config.loss = "least_squares"  # a name in jaxgan/losses.py
+  config.penalty = ConfigDict({"name": "", "weight": 0.0})
+  domain = {
+    "name": "folder",
+    "path": "",  # by default that of both
+    "split": "train",
+    "channels": 3,
+    "pad": 0,  # background pixels added on each side before resizing
+  }
+  data = _of_preset(preset, _TRANSLATION)
+  config.data = ConfigDict(
+    {
+      "name": "unpaired",  # or "pairs", "outlines"
+      "path": "",
+      "image_size": 256,
+      "image_width": 0,  # where it is not the height, `image_size`
+      # Pixels by which images are read larger, to be cut at a random place.
+      "margin": 0,
+      "flip": False,  # random, left to right; of both images of a pair
+      "source_side": "left",  # or "right", of images that hold a pair
+      **data,
+      "source": domain | data.get("source", {}),
+      "target": domain | data.get("target", {}),
+    }
+  )
+  return config
+
+
+def _of_preset(preset: str, table: dict[str, Any]) -> dict[str, Any]:
+  if preset not in table:
+    raise InputError(f"no preset {preset!r}: choose one of {', '.join(table)}")
+  return table[preset]
+
+
+def _shared_config() -> ConfigDict:
   return ConfigDict(
     {
       "algorithm": "gan",
@@ -59,18 +131,6 @@ def base_config(preset: str) -> ConfigDict:
       "ema_decay": 0.999,  # 0: samples come from the weights themselves
       "dtype": "float32",  # of the networks' arithmetic; or "bfloat16"
       "parallel": "pmap",  # or "shard_map"
-      "data": {
-        "name": "digits",
-        "path": "",  # of a folder, or of the prepared TFDS sets
-        "split": "train",
-        "image_size": 32,
-        "channels": 1,
-        "pad": 0,  # background pixels added on each side before resizing
-        "flip": False,  # random, left to right
-        "crop": 0,  # random, by up to so many pixels
-        "dequantize": False,  # uniform noise of one grey level
-        **_DATA[preset],
-      },
     }
   )
 
@@ -171,6 +231,39 @@ _DATA: dict[str, dict[str, Any]] = {
     "flip": True,
   },
   "folder": {"name": "folder", "image_size": 64, "channels": 3, "flip": True},
+}
+
+_PHOTOS = {"image_size": 256, "margin": 30, "flip": True}  # read at 286
+_TRANSLATION: dict[str, dict[str, Any]] = {
+  "digits": {
+    "image_size": 16,
+    "source": {"name": "digits", "channels": 1},
+    "target": {"name": "typeset_digits", "channels": 1},
+  },
+  "mnist_usps": {
+    "image_size": 16,
+    "source": {"name": "mnist", "channels": 1},
+    "target": {"name": "usps", "channels": 1},
+  },
+  "usps_mnist": {
+    "image_size": 16,
+    "source": {"name": "usps", "channels": 1},
+    "target": {"name": "mnist", "channels": 1},
+  },
+  "horse2zebra": {
+    **_PHOTOS,
+    "source": {"name": "cycle_gan/horse2zebra", "split": "trainA"},
+    "target": {"name": "cycle_gan/horse2zebra", "split": "trainB"},
+  },
+  "folders": _PHOTOS,
+  "outlines": {
+    "name": "outlines",
+    "image_size": 16,
+    "source": {"name": "digits", "channels": 1},
+    "target": {"name": "digits", "channels": 1},
+  },
+  "facades": {**_PHOTOS, "name": "pairs", "source_side": "right"},
+  "pairs": {**_PHOTOS, "name": "pairs"},
 }
 
 

@@ -41,8 +41,9 @@ def create(config: ConfigDict, updates: int) -> optax.GradientTransformation:
   """Returns the optimizer that an entry of `config.optimizers` describes.
 
   Args:
-    config: `name` is a function of optax. `schedule` is "constant", or
-      "linear" for a learning rate that falls to 0 over the run;
+    config: `name` is a function of optax. `schedule` is "constant",
+      "linear" for a learning rate that falls to 0 over the run, or
+      "half_linear" for one that does so over its second half;
       `clip_weights`, if not 0, bounds the weights. All other keys are
       arguments of the function.
     updates: how many updates the run will make with it.
@@ -64,8 +65,15 @@ def create(config: ConfigDict, updates: int) -> optax.GradientTransformation:
     arguments["learning_rate"] = optax.linear_schedule(
       arguments["learning_rate"], 0.0, updates
     )
+  elif schedule == "half_linear":
+    half = updates // 2
+    arguments["learning_rate"] = optax.linear_schedule(
+      arguments["learning_rate"], 0.0, updates - half, half
+    )
   elif schedule != "constant":
-    raise InputError(f"schedule={schedule!r}: choose 'constant' or 'linear'")
+    raise InputError(
+      f"schedule={schedule!r}: choose 'constant', 'linear' or 'half_linear'"
+    )
   try:
     optimizer = getattr(optax, name)(**arguments)
   except (AttributeError, TypeError) as e:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from jaxgan import checkpoint, data, parallel, pictures
 from jaxgan import config as config_lib
 from jaxgan.config import InputError, first_line
-from jaxgan.data.batches import feed, make_prepare, shuffled, to_float
+from jaxgan.data.batches import feed, make_prepare, shuffled, unaugmented
 from jaxgan.logging import open_logs, replace, rows
 from jaxgan.train_step import (
   GUARDED,
@@ -60,8 +60,10 @@ def initial_state(
   Raises:
     InputError: where networks and shapes do not go together.
   """
-  shape = data.example_shape(config.data)
-  example = {"image": jax.ShapeDtypeStruct((1, *shape), "float32")}
+  example = {
+    key: jax.ShapeDtypeStruct((1, *shape), "float32")
+    for key, shape in data.example_shapes(config.data).items()
+  }
   create = jax.jit(
     partial(create_train_state, algorithm),
     # It runs once, and would gain less than compiling it well costs.
@@ -146,11 +148,11 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     shown = source[
       shuffled(
         config.seed,
-        np.arange(min(2048 if mixture else 64, len(source))),
+        np.arange(min(_shown(config), len(source))),
         len(source),
       )
     ]
-    shown = {key: to_float(array) for key, array in shown.items()}
+    shown = unaugmented(shown, config.data)
     if state is None:
       state = create(init_rng, shown)
       print(
@@ -168,7 +170,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       )
     sample = jax.jit(algorithm.sample)
     if algorithm.latents:
-      keys = jax.random.split(sample_rng, len(shown["image"]))
+      count = len(next(iter(shown.values())))
+      keys = jax.random.split(sample_rng, count)
       shown["latent"] = algorithm.latents(keys)
     state = mapping.replicate(state)
     window, clock = [], time.time()
@@ -237,6 +240,14 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
           checkpoint.save(manager, mapping.unreplicate(state), config, score)
   _summarize(workdir)
   return mapping.unreplicate(state)
+
+
+def _shown(config: ConfigDict) -> int:
+  """How many examples a picture shows: a grid of at most 1024 pixels."""
+  if data.mixture(config.data):
+    return 2048
+  shapes = data.example_shapes(config.data).values()
+  return min(64, max(4, (1024 // max(map(max, shapes))) ** 2))
 
 
 def _claim(workdir: pathlib.Path) -> None:

@@ -7,7 +7,6 @@ which order the players move. `make_train_step` turns it into a pure function
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -65,10 +64,10 @@ LossFn = Callable[
   tuple[jax.Array, tuple[ModelState, Metrics]],
 ]
 
-# before(state, batches, rngs) -> batches: called once at the start of a turn,
-# with all its minibatches `[n, B, ...]` and the keys `[n]` that the losses
-# will get; entries that it adds are passed on to the losses.
-TurnFn = Callable[[TrainState, Batch, jax.Array], Batch]
+# before(state, batches, rng) -> batches: called once at the start of a round,
+# with all its minibatches `[n, B, ...]`; entries that it adds are passed on to
+# the losses.
+RoundFn = Callable[[TrainState, Batch, jax.Array], Batch]
 
 
 class Algorithm(NamedTuple):
@@ -86,9 +85,11 @@ class Algorithm(NamedTuple):
       the batch's own statistics, and needs the axis `AXIS`. `{}` where there
       is nothing to see.
     ema: the players whose parameters are averaged.
-    before: by player, what the updates of its turn can share; optional.
+    before: what the updates of a round can share, such as generated images.
     latents: `keys [B] -> latents [B, Z]`, one for each key; None where
       samples are not drawn from noise.
+    directions: in which images can be translated, if they are what samples
+      are made from: by name, the entry of the batch, and that of the result.
   """
 
   init: Callable[[jax.Array, Batch], tuple[dict[str, Params], dict[str, Any]]]
@@ -97,8 +98,9 @@ class Algorithm(NamedTuple):
   schedule: tuple[tuple[str, int], ...]
   sample: Callable[..., dict[str, jax.Array]]
   ema: tuple[str, ...] = ("generator",)
-  before: Mapping[str, TurnFn] = MappingProxyType({})
+  before: RoundFn = lambda state, batches, rng: batches
   latents: Callable[[jax.Array], jax.Array] | None = None
+  directions: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 
 def minibatches(algorithm: Algorithm) -> int:
@@ -199,17 +201,16 @@ def make_train_step(
     state: TrainState, batches: Batch
   ) -> tuple[TrainState, Metrics]:
     round_rng = jax.random.fold_in(rng, state.step)
+    before_rng, prepare_rng, rng_of_turns = jax.random.split(round_rng, 3)
+    prepare_rngs = jax.random.split(prepare_rng, minibatches(algorithm))
+    batches = jax.vmap(prepare)(batches, prepare_rngs)
+    batches = algorithm.before(state, batches, before_rng)
     metrics, played = {}, 0
     for player, updates in algorithm.schedule:
-      turn_rngs = jax.vmap(jax.random.fold_in, (None, 0))(
-        round_rng, played + jnp.arange(updates)
+      rngs = jax.vmap(jax.random.fold_in, (None, 0))(
+        rng_of_turns, played + jnp.arange(updates)
       )
-      batch_rngs, rngs = jax.vmap(jax.random.split, out_axes=1)(turn_rngs)
-      turn = jax.vmap(prepare)(
-        jax.tree.map(lambda x, n=updates: x[:n], batches), batch_rngs
-      )
-      if player in algorithm.before:
-        turn = algorithm.before[player](state, turn, rngs)
+      turn = jax.tree.map(lambda x, n=updates: x[:n], batches)
 
       def body(state, inputs, player=player):
         return update(state, player, *inputs)
@@ -243,7 +244,11 @@ def make_train_step(
     return unless(state.halted, new, state), metrics
 
   def unless(halted: jax.Array, new: TrainState, old: TrainState):
-    kept = jax.tree.map(partial(jnp.where, halted), old, new)
+    def choose(old: jax.Array, new: jax.Array) -> jax.Array:
+      # What is the same stays so for the compiler, too.
+      return old if old is new else jnp.where(halted, old, new)
+
+    kept = jax.tree.map(choose, old, new)
     return kept.replace(halted=halted)
 
   return train_step

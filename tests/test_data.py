@@ -9,7 +9,7 @@ from conftest import data_config, write_images
 from PIL import Image
 
 from jaxgan import data
-from jaxgan.config import InputError
+from jaxgan.config import InputError, translation_config
 from jaxgan.data import images, mixtures
 
 # Built-in sets.
@@ -324,6 +324,24 @@ def test_tfds(prepared, monkeypatch):
     data.create(data_config("mnist", name="tiny", split="test"))
   with pytest.raises(InputError, match="data.channels=1"):
     data.create(data_config("mnist", name="tiny", channels=3))
+
+
+@pytest.mark.filterwarnings("default")
+def test_domains_of_tfds(prepared):
+  config = translation_config("mnist_usps").data
+  config.update(path=str(prepared), image_size=20, image_width=24, margin=4)
+  config.source.update(name="tiny", split="train[:25%]")
+  config.target.update(name="tiny", split="train[25%:]")
+  source = data.create(config)
+  assert list(map(len, source.parts)) == [10, 30]
+  batch = source[np.arange(30)]
+  assert batch["source"].shape == batch["target"].shape == (30, 24, 28, 1)
+  for side in ("source", "target"):
+    levels = batch[side][:, 12, 14, 0] // 5
+    np.testing.assert_array_equal(batch[f"{side}_label"], levels % 10)
+  config.target.channels = 3
+  with pytest.raises(InputError, match="set data.target.channels=1"):
+    data.create(config)
 
 
 @pytest.mark.filterwarnings("default")

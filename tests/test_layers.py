@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax import lax
 
 from jaxgan.config import InputError
-from jaxgan.models import layers, resnet
+from jaxgan.models import layers, minibatch, norms, resnet
 from jaxgan.parallel import AXIS
 
 CASES = [
@@ -153,7 +153,7 @@ def test_spectral_norm_is_one():
     @nn.compact
     def __call__(self, x, train):
       layer = layers.Conv(5, 3, use_bias=False, kernel_init="uniform")
-      return layers.spectral("spectral", layer, train)(x)
+      return norms.spectral("spectral", layer, train)(x)
 
   net = Net()
   variables = net.init(jax.random.key(1), x, train=True)
@@ -223,7 +223,7 @@ def test_even_kernels_cannot_resample():
 def test_minibatch_discrimination_against_loops():
   n, kernels, dims = 12, 3, 2
   x = np.random.default_rng(0).normal(size=(n, 7)).astype("f4")
-  layer = layers.MinibatchDiscrimination(kernels, dims, "uniform")
+  layer = minibatch.MinibatchDiscrimination(kernels, dims, "uniform")
   params = layer.init(jax.random.key(0), x)["params"]
 
   def apply(x):
@@ -248,7 +248,7 @@ def test_minibatch_discrimination_against_loops():
 
 
 def test_minibatch_discrimination_has_the_papers_kernels():
-  layer = layers.MinibatchDiscrimination()
+  layer = minibatch.MinibatchDiscrimination()
   out, variables = layer.init_with_output(
     jax.random.key(0), np.ones((4, 7), "f4")
   )

@@ -14,7 +14,7 @@ class ArraySource:
     self.arrays = arrays
 
   def __len__(self) -> int:
-    return len(self.arrays["image"])
+    return len(next(iter(self.arrays.values())))
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
     return {name: array[indices] for name, array in self.arrays.items()}

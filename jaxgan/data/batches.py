@@ -11,12 +11,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan.config import InputError
-from jaxgan.data import Source
+from jaxgan.data import SIDES, Source
+from jaxgan.data.pairs import Domain, Unpaired
 from jaxgan.parallel import AXIS, Parallel, example_keys
 from jaxgan.train_step import Batch, TrainState
 
 # Sets up to this size are held on every device.
 RESIDENT_BYTES = 1 << 30
+IMAGES = ("image", *SIDES)  # what they are called in a batch
 
 
 def shuffled(
@@ -98,13 +100,17 @@ def feed(
   Raises:
     InputError: where the source is smaller than one minibatch.
   """
-  length, rounds = len(source), config.steps - start
-  if length < config.batch_size:
-    raise InputError(
-      f"the data has {length} examples, too few for one batch: set "
-      f"batch_size to {length} or less"
-    )
-  size = sum(x.nbytes for x in source[np.arange(1)].values()) * length
+  parts, rounds = _parts(source), config.steps - start
+  size = 0
+  for part in parts:
+    length = len(part)
+    if length < config.batch_size:
+      what = f"{part.side} domain" if isinstance(part, Domain) else "data"
+      raise InputError(
+        f"the {what} has {length} examples, too few for one batch: set "
+        f"batch_size to {length} or less"
+      )
+    size += sum(x.nbytes for x in part[np.arange(1)].values()) * length
   total = config.steps * updates * config.batch_size
   if not source.in_memory or size > RESIDENT_BYTES or total >= 1 << 32:
     process = jax.process_index(), jax.process_count()
@@ -119,23 +125,26 @@ def feed(
     )
     return mapping.map_step(step), map(mapping.shard_batch, sent)
 
-  def pick(state: TrainState, examples: Batch) -> Any:
+  def pick(state: TrainState, examples: tuple[Batch, ...]) -> Any:
     share = config.batch_size // jax.lax.axis_size(AXIS)
     rows = jax.lax.axis_index(AXIS) * share + jnp.arange(share)
     first = jnp.uint32(state.step) * updates + jnp.arange(
       updates, dtype="uint32"
     )
     positions = first[:, None] * config.batch_size + rows.astype("uint32")
-    indices = shuffled(config.seed, positions.reshape(-1), length, jnp)
-    return step(
-      state,
-      {
-        key: array[indices].reshape(updates, share, *array.shape[1:])
-        for key, array in examples.items()
-      },
-    )
+    batch = {}
+    for i, part in enumerate(parts):
+      indices = shuffled(
+        _seed(config.seed, i), positions.reshape(-1), len(part), jnp
+      )
+      for key, array in examples[i].items():
+        rest = array.shape[1:]
+        batch[key] = array[indices].reshape(updates, share, *rest)
+    return step(state, batch)
 
-  examples = mapping.replicate(source[np.arange(length)])
+  examples = mapping.replicate(
+    tuple(part[np.arange(len(part))] for part in parts)
+  )
   return mapping.map_step(pick, shared=True), repeat(examples, rounds)
 
 
@@ -149,6 +158,9 @@ def batches(
   process: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, np.ndarray]]:
   """Yields the minibatches of rounds `start` to `stop - 1`.
+
+  Each of two unpaired domains goes through its own epochs, in an order that
+  tells nothing about that of the other.
 
   Args:
     source: where the examples come from.
@@ -171,7 +183,9 @@ def batches(
     rows = np.arange(batch_size)[index * share : (index + 1) * share]
     first = (round_ * updates + np.arange(updates)) * batch_size
     positions = (first[:, None] + rows).reshape(-1)
-    examples = source[shuffled(seed, positions, len(source))]
+    examples = {}
+    for i, part in enumerate(_parts(source)):
+      examples |= part[shuffled(_seed(seed, i), positions, len(part))]
     return {
       key: array.reshape(updates, share, *array.shape[1:])
       for key, array in examples.items()
@@ -188,37 +202,70 @@ def batches(
   )
 
 
+def _parts(source: Source) -> tuple[Source, ...]:
+  """What is shuffled independently."""
+  return source.parts if isinstance(source, Unpaired) else (source,)
+
+
+def _seed(seed: int, part: int) -> int:
+  return seed + (part << 32)  # that of a run is below 2^32
+
+
 def make_prepare(config: ConfigDict) -> Callable[[Batch, jax.Array], Batch]:
   """Returns `prepare(batch, rng)` of `make_train_step` for `config.data`.
 
   It turns images, uint8 `[B, H, W, C]`, into floats in [-1, 1] and augments
-  them as the config says. `config.dequantize` adds uniform noise of one grey
-  level, as WGAN-GP's code does for CIFAR-10.
+  them as the config says, those of a pair alike. `config.dequantize` adds
+  uniform noise of one grey level, as WGAN-GP's code does for CIFAR-10; of
+  images with a `config.margin`, a window without it is left.
   """
+  crop, margin = config.get("crop", 0), config.get("margin", 0)
 
   def augment(image: jax.Array, key: jax.Array) -> jax.Array:
     flip_key, crop_key, noise_key = jax.random.split(key, 3)
     if config.flip:
       flipped = jax.random.bernoulli(flip_key)
       image = jnp.where(flipped, image[:, ::-1], image)
-    if config.crop:
-      edge = (config.crop, config.crop)
-      padded = jnp.pad(image, (edge, edge, (0, 0)), mode="reflect")
-      offsets = jax.random.randint(crop_key, (2,), 0, 2 * config.crop + 1)
-      image = jax.lax.dynamic_slice(padded, (*offsets, 0), image.shape)
-    if config.dequantize:
+    if crop:
+      edge = (crop, crop)
+      image = jnp.pad(image, (edge, edge, (0, 0)), mode="reflect")
+    if larger := 2 * crop + margin:
+      offsets = jax.random.randint(crop_key, (2,), 0, larger + 1)
+      height, width, channels = image.shape
+      window = height - larger, width - larger, channels
+      image = jax.lax.dynamic_slice(image, (*offsets, 0), window)
+    if config.get("dequantize", False):
       noise = jax.random.uniform(noise_key, image.shape)
       return (image + noise) / 128 - 1
     return to_float(image)
 
   def prepare(batch: Batch, rng: jax.Array) -> Batch:
-    image = batch["image"]
-    if image.dtype != jnp.uint8:
-      return batch
-    keys = example_keys(rng, image.shape[0])
-    return {**batch, "image": jax.vmap(augment)(image, keys)}
+    rngs = dict.fromkeys(IMAGES, rng)
+    if config.name == "unpaired":
+      rngs |= zip(SIDES, jax.random.split(rng), strict=True)
+    batch = dict(batch)
+    for name in IMAGES:
+      if name in batch and batch[name].dtype == jnp.uint8:
+        keys = example_keys(rngs[name], len(batch[name]))
+        batch[name] = jax.vmap(augment)(batch[name], keys)
+    return batch
 
   return prepare
+
+
+def unaugmented(batch: Batch, config: ConfigDict) -> Batch:
+  """The images of a batch as floats in [-1, 1], cut to their central window.
+
+  Args:
+    batch: with images as `make_prepare` takes them; all else is kept.
+    config: `config.data`.
+  """
+  batch = {key: to_float(array) for key, array in batch.items()}
+  if margin := config.get("margin", 0):
+    window = slice(margin // 2, margin // 2 - margin)
+    for name in batch.keys() & IMAGES:
+      batch[name] = batch[name][:, window, window]
+  return batch
 
 
 def to_uint8(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:

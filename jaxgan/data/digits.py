@@ -1,4 +1,4 @@
-"""Digits: handwritten, typeset and stacked, built in, and those of USPS."""
+"""Digits, built in or of USPS: handwritten, outlined, typeset, stacked."""
 
 import pathlib
 import zlib
@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 import matplotlib
 import numpy as np
-from ml_collections import ConfigDict
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from jaxgan.config import InputError, first_line
 from jaxgan.data.arrays import ArraySource, StackedSource
@@ -46,6 +46,18 @@ def handwritten(size: int, split: str) -> ArraySource:
   box = slice(margin, margin + inner)
   images[:, box, box, 0] = _resize(original, inner)
   return ArraySource({"image": images, "label": lines[:, 64].astype(np.int32)})
+
+
+def outlines(size: int, split: str) -> ArraySource:
+  """The outlines of `handwritten(size, split)`, in its order; labels too.
+
+  Pixels that touch ink, and have none, are 255; all others are 0.
+  """
+  arrays = handwritten(size, split).arrays
+  # At a lower level loops fill up, at a higher one strokes break.
+  ink = arrays["image"] > 96
+  outline = ndimage.maximum_filter(ink, (1, 3, 3, 1)) & ~ink
+  return ArraySource({**arrays, "image": 255 * outline.astype(np.uint8)})
 
 
 def typeset(size: int, split: str, length: int = 6000) -> ArraySource:
@@ -90,18 +102,21 @@ def stack(source: ArraySource, split: str) -> StackedSource:
   return StackedSource(source, length, seed)
 
 
-def usps(config: ConfigDict) -> ArraySource:
+def usps(folder: str, size: int, split: str) -> ArraySource:
   """The USPS digits, 7291 for training and 2007 for testing. Ink is 255.
 
-  `config.path` is a folder with the text files of "The Elements of
-  Statistical Learning", `zip.train.gz` and `zip.test.gz`: to a line, a label
-  and the 256 values of a 16x16 image in [-1, 1].
+  Args:
+    folder: one with the text files of "The Elements of Statistical Learning",
+      `zip.train.gz` and `zip.test.gz`: to a line, a label and the 256 values
+      of a 16x16 image in [-1, 1].
+    size: side of the images.
+    split: "train" or "test".
 
   Raises:
     InputError: where the file is missing or another.
   """
-  path = pathlib.Path(config.path, f"zip.{config.split}.gz")
-  if not config.path or not path.is_file():
+  path = pathlib.Path(folder, f"zip.{split}.gz")
+  if not folder or not path.is_file():
     raise InputError(
       f"no file {path}: set data.path to a folder with zip.train.gz and "
       "zip.test.gz of USPS"
@@ -119,7 +134,7 @@ def usps(config: ConfigDict) -> ArraySource:
   grey = np.rint((pixels + 1) * 127.5).astype(np.uint8)
   return ArraySource(
     {
-      "image": _resize(grey, config.image_size)[..., None],
+      "image": _resize(grey, size)[..., None],
       "label": labels.astype(np.int32),
     }
   )

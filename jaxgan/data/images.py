@@ -27,46 +27,29 @@ class ImageSource:
   """A source of encoded images, decoded when they are asked for.
 
   Attributes:
-    read: `indices -> [(name, label or None, encoded bytes), ...]`.
-    length: how many images there are.
-    config: `config.data`.
+    read: `indices -> batch`.
+    length: how many examples there are.
   """
 
   in_memory = False
 
   def __init__(
     self,
-    read: Callable[[Sequence[int]], list[tuple[str, int | None, bytes]]],
+    read: Callable[[Sequence[int]], dict[str, np.ndarray]],
     length: int,
-    config: ConfigDict,
   ):
     self.read = read
     self.length = length
-    self.config = config
 
   def __len__(self) -> int:
     return self.length
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    names, labels, encoded = zip(*self.read(indices.tolist()), strict=True)
-    batch = {
-      "image": np.stack(
-        [
-          decode(data, name, self.config)
-          for name, data in zip(names, encoded, strict=True)
-        ]
-      )
-    }
-    if labels[0] is not None:
-      batch["label"] = np.array(labels, np.int32)
-    return batch
+    return self.read(indices.tolist())
 
 
 def decode(data: bytes, name: str, config: ConfigDict) -> np.ndarray:
   """Decodes an image and brings it to the size and channels of the config.
-
-  The image is padded by `config.pad`, cut to its central square and resized.
-  Transparent parts become white.
 
   Args:
     data: the encoded image.
@@ -74,11 +57,32 @@ def decode(data: bytes, name: str, config: ConfigDict) -> np.ndarray:
     config: `config.data`.
 
   Returns:
-    uint8 `[image_size, image_size, channels]`.
+    uint8 `[H, W, C]`; see `fit`.
 
   Raises:
     InputError: where the data is no image, or not a whole one.
   """
+  return fit(open_any(data, name), name, config)
+
+
+def open_image(data: bytes, name: str, channels: int) -> Image.Image:
+  """Decodes an image; its mode is "L" for 1 channel and "RGB" for 3.
+
+  It is turned as its EXIF data says, and transparent parts become white.
+
+  Args:
+    data: the encoded image.
+    name: what to call it in an error.
+    channels: 1 or 3.
+
+  Raises:
+    InputError: where the data is no image, or not a whole one.
+  """
+  return _convert(open_any(data, name), name, channels)
+
+
+def open_any(data: bytes, name: str) -> Image.Image:
+  """As `open_image`, with the channels that the image has."""
   try:
     image = Image.open(io.BytesIO(data))
     image.load()  # a truncated file is noticed only here
@@ -89,15 +93,72 @@ def decode(data: bytes, name: str, config: ConfigDict) -> np.ndarray:
   if image.mode.startswith("I"):  # 16 bits, which convert() would clip
     image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
   if image.has_transparency_data:
+    mode = "L" if Image.getmodebase(image.mode) == "L" else "RGB"
     image = image.convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
-    image = Image.alpha_composite(white, image)
-  image = image.convert("L" if config.channels == 1 else "RGB")
+    image = Image.alpha_composite(white, image).convert(mode)
+  return image
+
+
+def fit(image: Image.Image, name: str, config: ConfigDict) -> np.ndarray:
+  """Brings an image to the size and channels of the config.
+
+  The image, or the half of it that `config.half` names, is padded by
+  `config.pad`, cut to its central part of the right shape and resized.
+
+  Args:
+    image: of any mode.
+    name: what to call it in an error.
+    config: `config.data`.
+
+  Returns:
+    uint8 `[H, W, C]`, with the height and width of `stored_size`.
+
+  Raises:
+    InputError: where it has no halves.
+  """
+  if half := config.get("half", ""):
+    middle, odd = divmod(image.width, 2)
+    if odd:
+      raise InputError(
+        f"{name} is {image.width} pixels wide: two images side by side have "
+        "an even width"
+      )
+    left = 0 if half == "left" else middle
+    image = image.crop((left, 0, left + middle, image.height))
+  image = _convert(image, name, config.channels)
   image = ImageOps.expand(image, config.pad)
-  size = config.image_size
-  if image.size != (size, size):
-    image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-  return np.asarray(image).reshape(size, size, config.channels)
+  height, width = stored_size(config)
+  if image.size != (width, height):
+    image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+  return np.asarray(image).reshape(height, width, config.channels)
+
+
+def stored_size(config: ConfigDict) -> tuple[int, int]:
+  """Height and width at which images are read: with `config.margin`."""
+  margin = config.get("margin", 0)
+  width = config.get("image_width", 0) or config.image_size
+  return config.image_size + margin, width + margin
+
+
+def paths(root: str | os.PathLike[str]) -> list[pathlib.Path]:
+  """The image files below a folder, in order, without hidden ones.
+
+  Raises:
+    InputError: where there is no such folder, or there are none in it.
+  """
+  folder = pathlib.Path(root)
+  if not root or not folder.is_dir():
+    raise InputError(f"{str(root)!r} is not a folder: give one with images")
+  found = sorted(
+    p
+    for p in folder.rglob("*")
+    if p.suffix.lower() in SUFFIXES
+    and not any(x.startswith(".") for x in p.relative_to(folder).parts)
+  )
+  if not found:
+    raise InputError(f"no images ({', '.join(SUFFIXES)}) below {folder}")
+  return found
 
 
 def folder(config: ConfigDict) -> ArraySource | ImageSource:
@@ -106,23 +167,17 @@ def folder(config: ConfigDict) -> ArraySource | ImageSource:
   Raises:
     InputError: where there are none.
   """
-  root = pathlib.Path(config.path)
-  if not config.path or not root.is_dir():
-    raise InputError(
-      f"data.path={config.path!r} is not a folder: give one with images"
-    )
-  paths = sorted(
-    p
-    for p in root.rglob("*")
-    if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-  )
-  if not paths:
-    raise InputError(f"no images ({', '.join(SUFFIXES)}) below {root}")
+  if not config.path:
+    raise InputError("data.path='' is not a folder: give one with images")
+  files = paths(config.path)
 
-  def read(indices: Sequence[int]) -> list[tuple[str, None, bytes]]:
-    return [(str(paths[i]), None, _bytes(paths[i])) for i in indices]
+  def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
+    some = [files[i] for i in indices]
+    return {
+      "image": np.stack([decode(read_file(p), str(p), config) for p in some])
+    }
 
-  return _load(ImageSource(read, len(paths), config))
+  return load(read, len(files), config.name)
 
 
 def tfds(config: ConfigDict) -> ArraySource | ImageSource:
@@ -156,19 +211,27 @@ def tfds(config: ConfigDict) -> ArraySource | ImageSource:
   except Exception as e:  # an unknown split, or files that are missing
     raise InputError(f"{name}, split {config.split!r}: {first_line(e)}") from e
 
-  def read(indices: Sequence[int]) -> list[tuple[str, Any, bytes]]:
+  def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
     try:
       found = records.__getitems__(indices)
     except Exception as e:  # whatever a damaged file may raise
       raise InputError(
         f"{name} below {_root(config)} is damaged: {first_line(e)}"
       ) from e
-    return [
-      (f"{name}[{i}]", record.get("label"), record["image"])
-      for i, record in zip(indices, found, strict=True)
-    ]
+    batch = {
+      "image": np.stack(
+        [
+          decode(record["image"], f"{name}[{i}]", config)
+          for i, record in zip(indices, found, strict=True)
+        ]
+      )
+    }
+    if "label" in found[0]:
+      labels = [record["label"] for record in found]
+      batch["label"] = np.array(labels, np.int32)
+    return batch
 
-  return _load(ImageSource(read, length, config))
+  return load(read, length, name)
 
 
 def tfds_classes(config: ConfigDict) -> int:
@@ -234,33 +297,67 @@ def _builder(config: ConfigDict) -> Any:
   return builder
 
 
-def _load(source: ImageSource) -> ArraySource | ImageSource:
-  """Decodes all of a source into memory, if it fits."""
-  config = source.config
-  if len(source) * config.image_size**2 * config.channels > MEMORY_LIMIT:
+def load(
+  read: Callable[[Sequence[int]], dict[str, np.ndarray]],
+  length: int,
+  name: str,
+) -> ArraySource | ImageSource:
+  """A source of encoded images, in memory if they fit.
+
+  Args:
+    read: `indices -> batch`.
+    length: how many examples there are, at least 1.
+    name: what to call them.
+  """
+  source = ImageSource(read, length)
+  size = sum(x.nbytes for x in source[np.arange(1)].values()) * length
+  if size > MEMORY_LIMIT:
     return source
-  chunks = np.array_split(np.arange(len(source)), len(source) // 256 + 1)
+  chunks = np.array_split(np.arange(length), length // 256 + 1)
   with (
     ThreadPoolExecutor() as pool,
     tqdm(
-      total=len(source),
-      desc=f"reading {config.name}",
+      total=length,
+      desc=f"reading {name}",
       unit="image",
       leave=False,
       delay=1,
     ) as bar,
   ):
     parts = []
-    for part in pool.map(source.__getitem__, chunks):
+    for chunk, part in zip(
+      chunks, pool.map(source.__getitem__, chunks), strict=True
+    ):
       parts.append(part)
-      bar.update(len(part["image"]))
+      bar.update(len(chunk))
   return ArraySource(
     {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
   )
 
 
-def _bytes(path: pathlib.Path) -> bytes:
+def read_file(path: pathlib.Path) -> bytes:
+  """The bytes of a file.
+
+  Raises:
+    InputError: where it cannot be read.
+  """
   try:
     return path.read_bytes()
   except OSError as e:
     raise InputError(f"{path} cannot be read: {e.strerror}") from e
+
+
+def _convert(image: Image.Image, name: str, channels: int) -> Image.Image:
+  mode = "L" if channels == 1 else "RGB"
+  if (Image.getmodebase(image.mode) == "L") != (mode == "L"):
+    own = object()
+    if _said.setdefault(mode, own) is own:  # of all threads, once
+      print(
+        f"coloured images, such as {name}, are made grey"
+        if mode == "L"
+        else f"grey images, such as {name}, are given 3 channels"
+      )
+  return image.convert(mode)
+
+
+_said: dict[str, object] = {}

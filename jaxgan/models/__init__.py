@@ -65,14 +65,29 @@ def init(
 
 
 def apply(
-  module: nn.Module, params: Any, model_state: Any, x: jax.Array, train: bool
+  module: nn.Module,
+  params: Any,
+  model_state: Any,
+  x: jax.Array,
+  train: bool,
+  **others: Any,
 ) -> tuple[jax.Array, Any]:
-  """Returns a network's result, and its model state after it."""
+  """Returns a network's result, and its model state after it.
+
+  Args:
+    module: the network.
+    params: its parameters.
+    model_state: its batch statistics and the like.
+    x: its input, `[B, ...]`.
+    train: whether it is trained.
+    **others: further inputs that it takes.
+  """
   return module.apply(
     {"params": params, **model_state},
     x,
     train=train,
     mutable=list(model_state) if train else [],
+    **others,
   )
 
 

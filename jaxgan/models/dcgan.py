@@ -16,14 +16,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxgan.config import InputError
-from jaxgan.models.layers import (
-  Conv,
-  ConvTranspose,
-  MinibatchDiscrimination,
-  dense,
-  normalize,
-  spectral,
-)
+from jaxgan.models.layers import Conv, ConvTranspose, dense
+from jaxgan.models.minibatch import MinibatchDiscrimination
+from jaxgan.models.norms import normalize, spectral
 
 
 def doublings(shape: tuple[int, ...], sizes: tuple[int, ...]) -> int:
@@ -98,7 +93,7 @@ class Critic(nn.Module):
 
   Attributes: as of `Generator`; `width` is that of the first layer, which has
   no batch or layer norm, norm may also be "spectral", and `minibatch`
-  is the kernels and dims of `layers.MinibatchDiscrimination`.
+  is the kernels and dims of `minibatch.MinibatchDiscrimination`.
   """
 
   width: int = 64

@@ -1,4 +1,4 @@
-"""Convolutions whose every derivative is fast, their initialisers, norms.
+"""Convolutions whose every derivative is fast, and their initialisers.
 
 A convolution `conv(x, w)`, its gradient in x (`conv_transpose`) and its
 gradient in w (`conv_kernel_grad`) are bilinear, and the derivatives of each
@@ -9,7 +9,6 @@ penalty of a convolutional critic took 5 times longer that way. So each is a
 order stay on good forms. Forward-mode differentiation is not available.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,6 @@ from flax import linen as nn
 from jax import lax
 
 from jaxgan.config import InputError
-from jaxgan.parallel import AXIS
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -217,7 +215,8 @@ def initializer(name: str, fan_in: float, fan_out: float, gain: float = 1.0):
 class Conv(nn.Module):
   """Convolution `[B, H, W, C] -> [B, H / stride, W / stride, features]`.
 
-  A side of the input must be a multiple of the stride.
+  A side of the input must be a multiple of the stride, but for a given
+  `padding`, of which the size of the result then depends.
 
   With `resample` "up", of the input with each pixel repeated 2x2; with "down",
   followed by means of 2x2. Both are computed as a single convolution of stride
@@ -231,6 +230,8 @@ class Conv(nn.Module):
     use_bias: whether to add one; not before a norm, where its gradient is 0.
     kernel_init: see `initializer`.
     gain: see `initializer`.
+    padding: zeros on each side, as in PyTorch; by default as many as it takes,
+      which for a kernel of 3 and stride 2 is another number.
     dtype: of the arithmetic.
   """
 
@@ -241,6 +242,7 @@ class Conv(nn.Module):
   use_bias: bool = True
   kernel_init: str = "normal"
   gain: float = 2.0
+  padding: int | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -264,7 +266,7 @@ class Conv(nn.Module):
       size = 2 * x.shape[1], 2 * x.shape[2]
       x = conv_transpose(x, kernel, (2, 2), _same(k + 1, 2), size)
     else:
-      padding = _same(kernel.shape[0], stride)
+      padding = _padding(self.padding, kernel.shape[0], stride)
       x = conv(x, kernel, (stride, stride), padding)
     return x if bias is None else x + bias
 
@@ -280,6 +282,7 @@ class ConvTranspose(nn.Module):
   use_bias: bool = True
   kernel_init: str = "normal"
   gain: float = 2.0
+  padding: int | None = None
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -294,7 +297,8 @@ class ConvTranspose(nn.Module):
     bias = _bias(self, self.features)
     x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
     size = 2 * height, 2 * width
-    x = conv_transpose(x, kernel, (2, 2), _same(k, 2), size)
+    padding = _padding(self.padding, k, 2)
+    x = conv_transpose(x, kernel, (2, 2), padding, size)
     return x if bias is None else x + bias
 
 
@@ -330,44 +334,6 @@ class WeightNorm(nn.Module):
     return x * factor.astype(x.dtype) + bias.astype(x.dtype)
 
 
-class MinibatchDiscrimination(nn.Module):
-  """`x [B, D] -> [B, D + kernels]`: x, and how near the rest of its batch is.
-
-  Salimans et al. 2016 (arXiv:1606.03498), section 3.2: a kernel maps examples
-  to `dims` numbers, and its output for one of them is the mean of exp(-d) over
-  all others, on all devices, where d is the L1 distance. The paper has the sum,
-  which grows with the batch.
-
-  Attributes:
-    kernels: B in the paper.
-    dims: C in the paper.
-    kernel_init: see `initializer`.
-  """
-
-  kernels: int = 100
-  dims: int = 5
-  kernel_init: str = "normal"
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    shape = x.shape[-1], self.dims * self.kernels
-    kernel = self.param("kernel", initializer(self.kernel_init, *shape), shape)
-    maps = x.astype(jnp.promote_types(x.dtype, jnp.float32)) @ kernel
-    maps = maps.T.reshape(self.dims, self.kernels, -1)
-    everyone = maps
-    if not self.is_initializing():  # when there is no axis
-      everyone = lax.all_gather(maps, AXIS, axis=2, tiled=True)
-    # A sum of few terms, not a reduction: that takes XLA:CPU 4 times as long.
-    distances = sum(
-      jnp.abs(a[:, :, None] - b[:, None])
-      for a, b in zip(maps, everyone, strict=True)
-    )
-    # Less 1, for the distance to itself.
-    others = max(everyone.shape[2] - 1, 1)
-    near = (jnp.exp(-distances).sum(2).T - 1) / others
-    return jnp.concatenate([x, near.astype(x.dtype)], axis=1)
-
-
 def dense(
   features: int,
   use_bias: bool = True,
@@ -382,48 +348,6 @@ def dense(
   return nn.Dense(features, use_bias, dtype, kernel_init=initialize)
 
 
-def normalize(norm: str, x: jax.Array, train: bool, dtype: Any) -> jax.Array:
-  """Applies a new normalisation layer, within a compact module.
-
-  Args:
-    norm: "batch" (with statistics over the examples of all devices, its
-      scale from N(1, 0.02) as in DCGAN), "layer" (over all of an example, as
-      in WGAN-GP), or "none".
-    x: `[B, H, W, C]` or `[B, D]`.
-    train: whether "batch" uses the batch's own statistics.
-    dtype: of the result.
-  """
-  if norm == "batch":
-    return nn.BatchNorm(
-      use_running_average=not train,
-      momentum=0.9,
-      epsilon=1e-5,
-      dtype=dtype,
-      scale_init=lambda rng, shape, dtype=jnp.float32: (
-        1 + 0.02 * jax.random.normal(rng, shape, dtype)
-      ),
-      axis_name=AXIS,
-    )(x)
-  if norm == "layer":
-    return nn.LayerNorm(
-      epsilon=1e-5, dtype=dtype, reduction_axes=tuple(range(1, x.ndim))
-    )(x)
-  return x
-
-
-def spectral(
-  norm: str, layer: nn.Module, train: bool
-) -> Callable[[jax.Array], jax.Array]:
-  """Returns `layer`, with spectral norm 1 where `norm` is "spectral".
-
-  Miyato et al. 2018 (arXiv:1802.05957): each call in training takes one power
-  iteration towards the kernel's largest singular value, and divides by it.
-  """
-  if norm == "spectral":
-    return partial(nn.SpectralNorm(layer), update_stats=train)
-  return layer
-
-
 def _sum_of_shifts(kernel: jax.Array) -> jax.Array:
   """The kernel convolved with 2x2 ones: `[h, w, ...]`, both sides + 1."""
   rest = [(0, 0)] * (kernel.ndim - 2)
@@ -432,6 +356,12 @@ def _sum_of_shifts(kernel: jax.Array) -> jax.Array:
     for i in (0, 1)
     for j in (0, 1)
   )
+
+
+def _padding(given: int | None, kernel_size: int, stride: int) -> Padding:
+  if given is None:
+    return _same(kernel_size, stride)
+  return (given, given), (given, given)
 
 
 def _same(kernel_size: int, stride: int) -> Padding:

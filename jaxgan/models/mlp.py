@@ -7,12 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.models.layers import (
-  MinibatchDiscrimination,
-  dense,
-  normalize,
-  spectral,
-)
+from jaxgan.models.layers import dense
+from jaxgan.models.minibatch import MinibatchDiscrimination
+from jaxgan.models.norms import normalize, spectral
 
 
 class Generator(nn.Module):
@@ -58,7 +55,7 @@ class Critic(nn.Module):
 
   Attributes: as of `Generator`; norm may also be "spectral", `outputs` is None
   for logits, and `minibatch` is the kernels and dims of
-  `layers.MinibatchDiscrimination`.
+  `minibatch.MinibatchDiscrimination`.
   """
 
   hidden: tuple[int, ...] = (512, 256)

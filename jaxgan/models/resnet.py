@@ -13,13 +13,9 @@ from flax import linen as nn
 
 from jaxgan.config import InputError
 from jaxgan.models.dcgan import doublings
-from jaxgan.models.layers import (
-  Conv,
-  MinibatchDiscrimination,
-  dense,
-  normalize,
-  spectral,
-)
+from jaxgan.models.layers import Conv, dense
+from jaxgan.models.minibatch import MinibatchDiscrimination
+from jaxgan.models.norms import normalize, spectral
 
 SIZES = (16, 32, 64, 128, 256)
 
@@ -150,7 +146,7 @@ class Critic(nn.Module):
   halves the image until it is 8x8, two more keep it, so log2(S) - 1 in all;
   norm may also be "spectral"; `sum_pool` adds up the last map, as SNGAN does,
   in place of the mean; `minibatch` is the kernels and dims of
-  `layers.MinibatchDiscrimination`.
+  `minibatch.MinibatchDiscrimination`.
   """
 
   widths: tuple[int, ...] = (128, 128, 128, 128)

@@ -1,0 +1,53 @@
+"""CycleGAN: Zhu et al. 2017, https://arxiv.org/abs/1703.10593.
+
+  python -m jaxgan.main --config=configs/cyclegan.py
+
+Two generators and two PatchGANs, tied by the way there and back. Values are
+those of the authors' code for PyTorch, at 256x256 with batches of one; see
+`jaxgan.config.translation_config` for the presets.
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgan.config import translation_config
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+  config = translation_config(preset)
+  config.algorithm = "cyclegan"
+  config.loss = "least_squares"
+  config.weights = ConfigDict(
+    {
+      "adversarial": 2.0,  # its least squares have no factor of a half
+      "cycle": 10.0,
+      "identity": 5.0,  # half of the weight of the cycle
+    }
+  )
+  config.pool_size = 50
+  config.generator = ConfigDict(
+    {"name": "cyclegan", "width": 64, "blocks": 9, "norm": "instance"}
+  )
+  config.critic = ConfigDict(
+    {"name": "patchgan", "width": 64, "layers": 3, "norm": "instance"}
+  )
+  adam = {
+    "name": "adam",
+    "learning_rate": 2e-4,
+    "b1": 0.5,
+    "b2": 0.999,
+    "schedule": "half_linear",  # 100 epochs, and 100 more down to 0
+  }
+  config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
+  config.batch_size = 1
+  config.steps = 267_000  # 200 epochs of horse2zebra
+  if config.data.image_size < 32:
+    # Digits, in minutes on two CPU cores, by the networks of
+    # configs/l1_translation.py, of which this has two each.
+    config.generator = ConfigDict(
+      {"name": "conv7", "width": 32, "norm": "none"}
+    )
+    config.critic.layers = 2
+    config.critic.width = 32
+    config.batch_size = 64
+    config.steps = 3000
+  return config

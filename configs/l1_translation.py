@@ -1,0 +1,45 @@
+"""One-sided translation with an L1 term, without pairs.
+
+  python -m jaxgan.main --config=configs/l1_translation.py
+
+One generator of seven convolutions and one PatchGAN, in place of CycleGAN's
+two of each; see `jaxgan/algorithms/l1_translation.py`. There is no canonical
+code: the form is that of SimGAN (Shrivastava et al. 2017,
+https://arxiv.org/abs/1612.07828), values of the optimizer are CycleGAN's.
+Presets: see `jaxgan.config.translation_config`, and after an underscore
+"minimax", "non_saturating" (the default), "least_squares" or "wasserstein".
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgan.config import translation_config
+
+_OBJECTIVES = ("minimax", "non_saturating", "least_squares", "wasserstein")
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+  objective = "non_saturating"
+  for name in _OBJECTIVES:
+    if preset.endswith(f"_{name}"):
+      preset, objective = preset.removesuffix(f"_{name}"), name
+  config = translation_config(preset)
+  config.algorithm = "l1_translation"
+  config.loss = objective
+  config.weights = ConfigDict({"adversarial": 1.0, "l1": 1.0})
+  config.n_critic = 1
+  config.generator = ConfigDict({"name": "conv7", "width": 32, "norm": "none"})
+  config.critic = ConfigDict(
+    {"name": "patchgan", "width": 64, "layers": 3, "norm": "instance"}
+  )
+  if config.data.image_size < 32:
+    config.critic.layers = 2
+    config.critic.width = 32
+  adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+  if objective == "wasserstein":
+    # As WGAN-GP, where a Wasserstein critic needs a bounded slope.
+    config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})
+    config.n_critic = 5
+    adam |= {"b1": 0.0, "b2": 0.9}
+  config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
+  config.steps = 3000
+  return config

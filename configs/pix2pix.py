@@ -1,0 +1,42 @@
+"""Pix2Pix: Isola et al. 2017, https://arxiv.org/abs/1611.07004.
+
+  python -m jaxgan.main --config=configs/pix2pix.py
+
+A U-Net and a PatchGAN that sees pairs. Values are those of the authors' code
+for PyTorch, at 256x256 with batches of one; see
+`jaxgan.config.translation_config` for the presets.
+"""
+
+from ml_collections import ConfigDict
+
+from jaxgan.config import translation_config
+
+
+def get_config(preset: str = "outlines") -> ConfigDict:
+  config = translation_config(preset)
+  config.algorithm = "pix2pix"
+  config.loss = "non_saturating"
+  config.weights = ConfigDict({"adversarial": 1.0, "l1": 100.0})
+  config.n_critic = 1
+  config.generator = ConfigDict(
+    {"name": "unet", "width": 64, "downs": 8, "dropout": True, "norm": "batch"}
+  )
+  config.critic = ConfigDict(
+    {"name": "patchgan", "width": 64, "layers": 3, "norm": "batch"}
+  )
+  adam = {
+    "name": "adam",
+    "learning_rate": 2e-4,
+    "b1": 0.5,
+    "b2": 0.999,
+    "schedule": "half_linear",  # 100 epochs, and 100 more down to 0
+  }
+  config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
+  config.batch_size = 1
+  config.steps = 80_000  # 200 epochs of the 400 facades
+  if config.data.image_size < 32:  # minutes on two CPU cores
+    config.generator.update(width=32, downs=4)
+    config.critic.update(width=32, layers=2)
+    config.batch_size = 64
+    config.steps = 1000
+  return config

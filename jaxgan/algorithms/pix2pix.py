@@ -1,0 +1,33 @@
+"""Pix2Pix: Isola et al. 2017 (arXiv:1611.07004).
+
+Of pairs of aligned images. The critic sees an image beside its source (eq. 1),
+and the generator is drawn to the target by the L1 distance (eqs. 3 and 4).
+Its noise is that of dropout, which stays on when it is used, as do the
+statistics of batch norm (section 3.3).
+"""
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from jaxgan.config import InputError
+from jaxgan.train_step import Algorithm, Batch
+from jaxgan.translation import one_sided
+
+
+def create(config: ConfigDict) -> Algorithm:
+  """Returns the game that the config describes.
+
+  Raises:
+    InputError: for values that cannot work.
+  """
+  if config.data.name == "unpaired":
+    raise InputError(
+      "pix2pix learns from pairs: choose a preset of such, as 'outlines' or "
+      "'pairs', or configs/cyclegan.py"
+    )
+
+  def with_source(batch: Batch, images: jax.Array) -> jax.Array:
+    return jnp.concatenate([batch["source"], images], axis=-1)
+
+  return one_sided(config, toward="target", sees=with_source, noisy=True)

@@ -1,0 +1,51 @@
+"""A small generator of seven convolutions, for one-sided translation."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxgan.models.borders import fit
+from jaxgan.models.layers import Conv, ConvTranspose
+from jaxgan.models.norms import AXIS, normalize
+
+
+class Generator(nn.Module):
+  """`images [B, H, W, C] -> images [B, H, W, channels]` in [-1, 1].
+
+  ReLUs follow all layers but the last. The second halves the image, the sixth
+  doubles it; odd sides are enlarged by reflection, and the result is cut back.
+
+  Attributes:
+    channels: of the result.
+    width: channels of the first and sixth layer, half of those between.
+    norm: "none", "instance" or "batch".
+    kernel_init: see `layers.initializer`.
+    axis: of the devices; see `norms.normalize`.
+    dtype: of the arithmetic.
+  """
+
+  channels: int
+  width: int = 64
+  norm: str = "none"
+  kernel_init: str = "uniform"
+  axis: str | None = AXIS
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+    common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+    hidden = {**common, "use_bias": self.norm == "none"}
+
+    def activate(x):
+      return nn.relu(normalize(self.norm, x, train, self.dtype, self.axis))
+
+    x, cut = fit(images, 2)
+    x = activate(Conv(self.width, **hidden)(x))
+    x = activate(Conv(2 * self.width, 4, 2, **hidden)(x))
+    for _ in range(3):
+      x = activate(Conv(2 * self.width, **hidden)(x))
+    x = activate(ConvTranspose(self.width, **hidden)(x))
+    x = Conv(self.channels, gain=1.0, **common)(x)
+    return jnp.tanh(cut(x).astype(jnp.float32))

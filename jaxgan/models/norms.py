@@ -1,0 +1,123 @@
+"""Normalisation of layers and of weights."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from jaxgan.parallel import AXIS
+
+EPSILON = 1e-5
+MOMENTUM = 0.9  # of the running statistics of batch norm, as in DCGAN
+
+
+def normalize(
+  norm: str,
+  x: jax.Array,
+  train: bool,
+  dtype: Any,
+  axis: str | None = AXIS,
+) -> jax.Array:
+  """Applies a new normalisation layer, within a compact module.
+
+  Args:
+    norm: "batch" (with statistics over the examples of all devices, its
+      scale from N(1, 0.02) as in DCGAN), "layer" (over all of an example, as
+      in WGAN-GP), "instance" (over each channel of an example, without scale
+      or bias, as in CycleGAN), or "none".
+    x: `[B, H, W, C]` or `[B, D]`.
+    train: whether "batch" uses the batch's own statistics.
+    dtype: of the result.
+    axis: that of the devices; None where "batch" sees one device alone.
+  """
+  if norm == "batch":
+    return BatchNorm(train, axis, dtype)(x)
+  if norm == "layer":
+    return nn.LayerNorm(
+      epsilon=EPSILON, dtype=dtype, reduction_axes=tuple(range(1, x.ndim))
+    )(x)
+  if norm == "instance":
+    axes, kept = tuple(range(1, x.ndim - 1)), (0, x.ndim - 1)
+    mean, variance = _moments(x, axes, None)
+    scale = lax.rsqrt(variance + EPSILON)
+    return _affine(x, mean, scale, 0.0, kept).astype(dtype)
+  return x
+
+
+class BatchNorm(nn.Module):
+  """Batch norm, with variables as those of Flax's; see `normalize`.
+
+  Its statistics get their axes back only at the end. With those of Flax, whose
+  sums keep them, XLA takes equal passes for different ones, and makes the fakes
+  of a round twice.
+
+  Attributes:
+    train: whether to use the batch's own statistics.
+    axis: see `normalize`.
+    dtype: of the result.
+  """
+
+  train: bool
+  axis: str | None
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shape = x.shape[-1:]
+    scale = self.param("scale", _near_one, shape)
+    bias = self.param("bias", nn.initializers.zeros, shape)
+    mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+    variance = self.variable("batch_stats", "var", jnp.ones, shape)
+    statistics = mean.value, variance.value
+    if self.train and not self.is_initializing():
+      statistics = _moments(x, tuple(range(x.ndim - 1)), self.axis)
+      for running, new in zip((mean, variance), statistics, strict=True):
+        running.value = MOMENTUM * running.value + (1 - MOMENTUM) * new
+    scale *= lax.rsqrt(statistics[1] + EPSILON)
+    x = _affine(x, statistics[0], scale, bias, (x.ndim - 1,))
+    return x.astype(self.dtype)
+
+
+def _near_one(rng: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  return 1 + 0.02 * jax.random.normal(rng, shape)
+
+
+def _moments(
+  x: jax.Array, axes: tuple[int, ...], axis: str | None
+) -> tuple[jax.Array, jax.Array]:
+  """Means and variances over some axes, and the devices on `axis`."""
+  x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  means = jnp.stack([x.mean(axes), jnp.square(x).mean(axes)])
+  if axis and lax.axis_size(axis) > 1:
+    means = lax.pmean(means, axis)
+  mean, square = means
+  return mean, jnp.maximum(0.0, square - jnp.square(mean))
+
+
+def _affine(
+  x: jax.Array, mean: jax.Array, scale: jax.Array, bias: Any, axes: Any
+) -> jax.Array:
+  """`(x - mean) * scale + bias`, these on some axes of x."""
+
+  def expand(values: jax.Array) -> jax.Array:
+    return lax.broadcast_in_dim(values, x.shape, axes)
+
+  bias = jnp.broadcast_to(bias, mean.shape)
+  return (x - expand(mean)) * expand(scale) + expand(bias)
+
+
+def spectral(
+  norm: str, layer: nn.Module, train: bool
+) -> Callable[[jax.Array], jax.Array]:
+  """Returns `layer`, with spectral norm 1 where `norm` is "spectral".
+
+  Miyato et al. 2018 (arXiv:1802.05957): each call in training takes one power
+  iteration towards the kernel's largest singular value, and divides by it.
+  """
+  if norm == "spectral":
+    return partial(nn.SpectralNorm(layer), update_stats=train)
+  return layer
