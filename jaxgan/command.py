@@ -5,7 +5,8 @@ import pathlib
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 from absl import app, flags, logging
@@ -26,27 +27,22 @@ def define_config() -> flags.FlagHolder:
   )
 
 
-class RunFlags(NamedTuple):
-  """The flags of commands that work on a trained run."""
-
-  workdir: flags.FlagHolder
-  step: flags.FlagHolder
-  seed: flags.FlagHolder
-  ema: flags.FlagHolder
-  classifier: flags.FlagHolder
-  inception: flags.FlagHolder
-  data_path: flags.FlagHolder
-
-
-def define_run() -> RunFlags:
-  """Defines the flags of a command that works on a trained run."""
-  return RunFlags(
+def define_restored() -> SimpleNamespace:
+  """Defines the flags of a command that uses a trained run."""
+  return SimpleNamespace(
     workdir=flags.DEFINE_string("workdir", None, "Folder of the run."),
     step=flags.DEFINE_string(
       "step", None, "Round of the checkpoint, or 'best'; else the newest."
     ),
     seed=flags.DEFINE_integer("seed", 0, "Of the samples' latents."),
     ema=flags.DEFINE_bool("ema", True, "Whether to use averaged weights."),
+  )
+
+
+def define_run() -> SimpleNamespace:
+  """Defines the flags of a command that compares a run with its data."""
+  return SimpleNamespace(
+    **vars(define_restored()),
     classifier=flags.DEFINE_string(
       "classifier",
       "",
@@ -62,7 +58,7 @@ def define_run() -> RunFlags:
   )
 
 
-def restore(given: RunFlags) -> Run:
+def restore(given: SimpleNamespace) -> Run:
   """Returns the run that the flags name.
 
   Raises:
@@ -73,7 +69,7 @@ def restore(given: RunFlags) -> Run:
   if not 0 <= given.seed.value < 2**32:
     raise InputError(f"seed={given.seed.value}: give 0 to 2^32 - 1")
   run = load(pathlib.Path(given.workdir.value), given.step.value)
-  if given.data_path.value is not None:
+  if "data_path" in vars(given) and given.data_path.value is not None:
     run.config.data.path = given.data_path.value
   return run
 

@@ -20,13 +20,13 @@ def table(metrics: Mapping[str, Metric], protocol: Mapping[str, Any]) -> str:
   """The metrics as lines of text."""
   counts = [protocol.get(key, "") for key in ("samples", "floor")]
   lines = [
-    f"{'':22}{'samples':>12}{'real':>12}",
-    f"{'':22}{counts[0]:>12}{counts[1]:>12}",
+    f"{'':28}{'samples':>12}{'real':>12}",
+    f"{'':28}{counts[0]:>12}{counts[1]:>12}",
   ]
   for name, (value, floor, lower) in metrics.items():
     shown = "-" if floor is None else f"{floor:.4g}"
     arrow = "lower" if lower else "higher"
-    lines.append(f"{name:22}{value:12.4g}{shown:>12}  {arrow} is better")
+    lines.append(f"{name:28}{value:12.4g}{shown:>12}  {arrow} is better")
   return "\n".join(lines)
 
 

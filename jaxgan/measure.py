@@ -132,6 +132,7 @@ def reference(
   count: int | None = None,
   seed: int = 0,
   most: int = 0,
+  few: bool = False,
 ) -> Reference:
   """Reads the real images that samples of a run are compared with.
 
@@ -143,17 +144,19 @@ def reference(
       default it is theirs, up to `KEPT`.
     seed: of the subsets of KID.
     most: training images to use; 0 for all.
+    few: whether covariances may be of fewer images than features.
 
   Raises:
     InputError: where there are too few of either for a covariance.
   """
+  least = 1 if few else net.size
   if count is not None:
-    _check_count(net, count, "samples")
+    _check_count(least, count, "samples")
   source = data.create(config)
   order = shuffled(
     0, np.arange(min(most or len(source), len(source))), len(source)
   )
-  _check_count(net, len(order), "real images")
+  _check_count(least, len(order), "real images")
   sha = hashlib.sha256()
 
   def read(source: data.Source, order: np.ndarray, logits: bool) -> Statistics:
@@ -182,7 +185,7 @@ def reference(
     real = join(first, second)
   held_out = len(second.logits)
   count = count or held_out
-  _check_count(net, count, "samples")
+  _check_count(least, count, "samples")
   protocol = {
     "samples": count,
     "data": config.to_dict(),
@@ -284,6 +287,19 @@ def create(
   """
   if config.algorithm == "classifier":
     return _of_classifier(config)
+  if algorithm.directions:
+    from jaxgan import measure_translation  # which builds on this module
+
+    return measure_translation.create(
+      config,
+      algorithm,
+      count,
+      seed,
+      batch_statistics,
+      inception,
+      classifier,
+      most,
+    )
   sample = run.sampler(algorithm, seed, batch_statistics)
   protocol = {
     "seed": seed,
@@ -330,6 +346,11 @@ def check(
   if config.algorithm == "classifier":
     if not data.held_out(config.data):
       raise InputError(f"{config.data.name} has no images that were held out")
+  elif data.is_translation(config.data):
+    # Much can be measured without features.
+    if inception or classifier:
+      own = data.domain(config.data, "target")
+      features.check(ConfigDict({"data": own}), inception, classifier)
   elif not data.mixture(config.data):
     features.check(config, inception, classifier)
 
@@ -383,9 +404,9 @@ def versions() -> dict[str, str]:
   }
 
 
-def _check_count(net: FeatureNet, count: int, what: str) -> None:
-  if count <= net.size:
+def _check_count(features: int, count: int, what: str) -> None:
+  if count <= features:
     raise InputError(
-      f"{count} {what}: the covariance of {net.size} features needs at least "
-      f"{net.size + 1}"
+      f"{count} {what}: the covariance of {features} features needs at least "
+      f"{features + 1}"
     )

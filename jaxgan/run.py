@@ -127,6 +127,11 @@ def sampler(
   Raises:
     InputError: where the algorithm does not sample from noise.
   """
+  if algorithm.directions:
+    raise InputError(
+      "this run translates images, it does not sample from noise: use python "
+      "-m jaxgan.translate"
+    )
   if algorithm.latents is None:
     raise InputError("this run does not sample from noise")
   decode = decoder(algorithm, batch_statistics)

@@ -243,11 +243,16 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
 
 
 def _shown(config: ConfigDict) -> int:
-  """How many examples a picture shows: a grid of at most 1024 pixels."""
+  """How many examples a picture shows.
+
+  Images are a grid with sides of at most 1024 pixels, or half of that where
+  several grids are to be compared.
+  """
   if data.mixture(config.data):
     return 2048
-  shapes = data.example_shapes(config.data).values()
-  return min(64, max(4, (1024 // max(map(max, shapes))) ** 2))
+  most, side = (16, 512) if data.is_translation(config.data) else (64, 1024)
+  largest = max(map(max, data.example_shapes(config.data).values()))
+  return min(most, max(4, (side // largest) ** 2))
 
 
 def _claim(workdir: pathlib.Path) -> None:

@@ -19,6 +19,9 @@ from jaxgan.config import InputError
 from jaxgan.parallel import example_keys
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
+# What samples are called: in this order they stand beside each other.
+FORWARD, BACKWARD = "source -> target", "target -> source"
+
 
 def one_sided(
   config: ConfigDict,
@@ -141,7 +144,7 @@ def one_sided(
       images = jax.vmap(one)(batch["source"], batch["latent"])
     else:
       images = models.apply(generator, *player, batch["source"], train)[0]
-    shown = {"source": batch["source"], "translation": images}
+    shown = {"source": batch["source"], FORWARD: images}
     if "target" in batch:
       shown["target"] = batch["target"]
     return shown
@@ -154,7 +157,7 @@ def one_sided(
     sample=sample,
     before=before,
     latents=jax.random.key_data if noisy else None,
-    directions={"forward": ("source", "translation")},
+    directions={"forward": ("source", FORWARD)},
   )
 
 

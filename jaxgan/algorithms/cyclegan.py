@@ -19,11 +19,12 @@ from jaxgan import objective as objective_lib
 from jaxgan import pool as pool_lib
 from jaxgan.config import InputError
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
-from jaxgan.translation import check, create_generator
+from jaxgan.translation import BACKWARD, FORWARD, check, create_generator
 
 # By direction, what it goes from and to. A critic is named after the set whose
 # images it tells from generated ones.
 _WAYS = {"forward": ("source", "target"), "backward": ("target", "source")}
+_BACK = {"forward": "backward", "backward": "forward"}
 
 
 def create(config: ConfigDict) -> Algorithm:
@@ -105,10 +106,9 @@ def create(config: ConfigDict) -> Algorithm:
   ):
     own, states = params["generator"], dict(state.model_state["generator"])
     fakes, same = translations(own, states, batch)
-    back = {"forward": "backward", "backward": "forward"}
     total, metrics = 0.0, {}
     for way, (start, end) in _WAYS.items():
-      cycle = run(back[way], own, states, fakes[way])
+      cycle = run(_BACK[way], own, states, fakes[way])
       terms = {
         "adversarial": objective.generator(
           params["critic"][end],
@@ -154,14 +154,11 @@ def create(config: ConfigDict) -> Algorithm:
       return models.apply(generators[way], *player, x, train)[0]
 
     shown = {}
-    if "source" in batch:
-      shown["source"] = batch["source"]
-      shown["translation"] = go("forward", batch["source"])
-      shown["cycle"] = go("backward", shown["translation"])
-    if "target" in batch:
-      shown["target"] = batch["target"]
-      shown["translation back"] = go("backward", batch["target"])
-      shown["cycle back"] = go("forward", shown["translation back"])
+    for way, (start, end) in _WAYS.items():
+      if start in batch:
+        there = go(way, batch[start])
+        shown |= {start: batch[start], f"{start} -> {end}": there}
+        shown[f"{start} -> {end} -> {start}"] = go(_BACK[way], there)
     return shown
 
   return Algorithm(
@@ -172,7 +169,7 @@ def create(config: ConfigDict) -> Algorithm:
     sample=sample,
     before=before,
     directions={
-      "forward": ("source", "translation"),
-      "backward": ("target", "translation back"),
+      "forward": ("source", FORWARD),
+      "backward": ("target", BACKWARD),
     },
   )

@@ -1,0 +1,247 @@
+"""Measures of translated images, with the protocol that they depend on."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from jaxgan import data, features, run
+from jaxgan.data.batches import shuffled, to_float, to_uint8, unaugmented
+from jaxgan.data.pairs import Domain
+from jaxgan.measure import (
+  KEPT,
+  Metric,
+  Reference,
+  collect,
+  compare,
+  reference,
+)
+from jaxgan.metrics import pairs
+from jaxgan.train_step import Algorithm
+
+_PIXELS = 1 << 18  # that are translated at a time
+
+
+class Translated(NamedTuple):
+  """What is kept of a stream of translated images.
+
+  Attributes:
+    images: uint8 `[N, H, W, C]`.
+    sources: what they were made from.
+    labels: of the sources, `[N]`; empty where there are none.
+    scores: by name, of each image `[N]`.
+  """
+
+  images: np.ndarray
+  sources: np.ndarray
+  labels: np.ndarray
+  scores: dict[str, np.ndarray]
+
+
+def create(
+  config: ConfigDict,
+  algorithm: Algorithm,
+  count: int | None = None,
+  seed: int = 0,
+  batch_statistics: bool = False,
+  inception: str = "",
+  classifier: str = "",
+  most: int = 0,
+) -> tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]:
+  """As `measure.create`, for a run that translates.
+
+  The held-out images are translated, or those of training where none are held
+  out, in each direction. Metrics of the way back are called so.
+
+  Args:
+    config: of the run.
+    algorithm: of the run.
+    count: how many images, if there are so many; by default up to `KEPT`.
+    seed: of the noise, where there is any.
+    batch_statistics: see `run.sampler`.
+    inception: see `features.create`.
+    classifier: see `features.create`; of the target's images.
+    most: training images to compare with; 0 for all.
+
+  Raises:
+    InputError: where the run or its data cannot be measured like that.
+  """
+  held_out = data.held_out(config.data)
+  translated = held_out or config.data.copy_and_resolve_references()
+  translated.margin = 0
+  protocol = {
+    "seed": seed,
+    "batch_norm": (
+      "statistics of a batch" if batch_statistics else "running statistics"
+    )
+    if algorithm.latents is None
+    else "statistics of each image, and noise",
+    "data": config.data.to_dict(),
+    "translated": {
+      "data": translated.to_dict(),
+      "held_out": held_out is not None,
+    },
+  }
+  ways = {}
+  for way, (start, _) in algorithm.directions.items():
+    end = {"source": "target", "target": "source"}[start]
+    own = classifier if way == "forward" else ""
+    source = _source(translated, start)
+    number = min(count or KEPT, len(source))
+    real = _reference(config, end, number, seed, inception, own, most)
+    order = shuffled(0, np.arange(len(source)), len(source))[:number]
+    ways[way] = source, order, real
+    found = {"samples": number} | (real.protocol if real else {})
+    sha = hashlib.sha256()
+    for batch in run.examples(source, order):
+      sha.update(batch[start])
+    found["translated_sha256"] = sha.hexdigest()
+    if way == "forward":
+      protocol |= found
+    else:
+      protocol[way] = found
+  translate = {
+    way: _translator(algorithm, way, translated, seed, batch_statistics)
+    for way in ways
+  }
+
+  def measure(variables: Any) -> dict[str, Metric]:
+    metrics = {}
+    for way, (source, order, real) in ways.items():
+      made = translate[way](variables, source, order)
+      prefix = "" if way == "forward" else f"{way} "
+      for name, metric in _metrics(made, real, seed).items():
+        metrics[prefix + name] = metric
+    return metrics
+
+  return measure, protocol
+
+
+def _source(config: ConfigDict, start: str) -> data.Source:
+  """The images to translate, with those that they should become, if known."""
+  if config.name == "unpaired":
+    return Domain(data.create(data.domain(config, start)), start)
+  return data.create(config)
+
+
+def _reference(
+  config: ConfigDict,
+  end: str,
+  count: int,
+  seed: int,
+  inception: str,
+  classifier: str,
+  most: int,
+) -> Reference | None:
+  """Real images of a domain; None where no network is for them."""
+  own = data.domain(config.data, end)
+  if not (inception or classifier or data.classes(own)):
+    return None
+  net = features.create(ConfigDict({"data": own}), inception, classifier)
+  return reference(own, net, count, seed, most, few=True)
+
+
+def _translator(
+  algorithm: Algorithm,
+  way: str,
+  config: ConfigDict,
+  seed: int,
+  batch_statistics: bool,
+) -> Callable[..., Translated]:
+  """Returns `translate(variables, source, order)` to a `Translated`."""
+  start, result = algorithm.directions[way]
+  end = {"source": "target", "target": "source"}[start]
+  shape = data.example_shapes(config)[start]
+  devices = jax.local_device_count()
+  share = min(run.BATCH, max(1, _PIXELS // (shape[0] * shape[1]))) // devices
+  size = max(1, share) * devices
+
+  def one(variables: Any, batch: Mapping[str, jax.Array]) -> dict[str, Any]:
+    given = unaugmented(batch, config)
+    x = given[start]
+    inputs = {key: given[key] for key in (start, "latent") if key in given}
+    made = algorithm.sample(*variables, inputs, batch_statistics)
+    stored = to_uint8(made[result])
+    rounded = to_float(stored)
+    scores = {}
+    if end in given:
+      scores["L1"] = pairs.l1(rounded, given[end])
+      scores["PSNR"] = pairs.psnr(rounded, given[end])
+      if min(shape[:2]) >= pairs.SSIM_LEAST:
+        scores["SSIM"] = pairs.ssim(rounded, given[end])
+    elif rounded.shape == x.shape:
+      scores["L1 to the source"] = pairs.l1(rounded, x)
+    if (cycle := f"{result} -> {start}") in made:
+      scores["cycle L1"] = pairs.l1(made[cycle], x)
+    return {"images": stored, "scores": scores}
+
+  apply = run.over_devices(one)
+  keys = {start, end} if config.name != "unpaired" else {start}
+
+  def translate(
+    variables: Any, source: data.Source, order: np.ndarray
+  ) -> Translated:
+    variables = run.replicate(variables)
+    made, sources, labels = [], [], []
+    with tqdm(
+      total=len(order), desc="translations", unit="image", leave=False
+    ) as bar:
+      for first in range(0, len(order), size):
+        batch = source[order[first : first + size]]
+        sources.append(batch[start])
+        labels.append(batch.get(f"{start}_label", ()))
+        # Filled up to one size, for which all is compiled.
+        rows = np.resize(np.arange(len(batch[start])), size)
+        batch = {key: batch[key][rows] for key in keys}
+        if algorithm.latents:
+          indices = jnp.arange(first, first + size)
+          batch["latent"] = run.draw(algorithm, seed, indices)
+        count = len(sources[-1])
+        found = jax.device_get(apply(variables, run.shard(batch)))
+        made.append(jax.tree.map(lambda x, n=count: x[:n], found))
+        bar.update(count)
+    made = jax.tree.map(lambda *x: np.concatenate(x), *made)
+    return Translated(
+      made["images"],
+      np.concatenate(sources),
+      np.concatenate(labels),
+      made["scores"],
+    )
+
+  return translate
+
+
+def _metrics(
+  made: Translated, real: Reference | None, seed: int
+) -> dict[str, Metric]:
+  metrics = {}
+  if real:
+    net, labelled = real.net, len(made.labels) > 0
+
+    def batches(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+      for rows in run.batches(np.arange(len(images))):
+        batch = {"image": images[rows]}
+        yield batch | ({"label": made.labels[rows]} if labelled else {})
+
+    fake = collect(net, batches(made.images), len(made.images), "features")
+    if net.classes and labelled:
+      accuracy = {"accuracy": fake}
+      if made.sources.shape == made.images.shape:
+        accuracy["accuracy untranslated"] = collect(
+          net, batches(made.sources), len(made.sources), "features"
+        )
+      for name, found in accuracy.items():
+        right = (found.logits.argmax(1) == found.labels).mean()
+        floor = real.protocol["classifier_accuracy"]
+        metrics[net.prefix + name] = Metric(float(right), floor, False)
+  for name, values in made.scores.items():
+    lower = name not in ("PSNR", "SSIM")
+    metrics[name] = Metric(float(values.mean()), None, lower)
+  if real:
+    metrics |= compare(real, fake, seed)
+  return metrics

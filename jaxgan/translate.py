@@ -1,0 +1,213 @@
+"""Translates images: `python -m jaxgan.translate --workdir=DIR ...`.
+
+An image keeps its size. By default it is brought to the scale of the training
+images for the network, and its translation back, since a network knows no other
+scale.
+"""
+
+import pathlib
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+from absl import flags
+from PIL import Image
+from tqdm import tqdm
+
+from jaxgan import command, data
+from jaxgan.config import InputError
+from jaxgan.data import images
+from jaxgan.data.batches import to_float, to_uint8
+from jaxgan.run import Run
+from jaxgan.train_step import sampling_variables
+
+_LARGEST = 1 << 22  # pixels of an image for the network
+
+
+def translator(
+  found: Run,
+  direction: str = "forward",
+  seed: int = 0,
+  ema: bool = True,
+  deterministic: bool = False,
+  native: bool = False,
+) -> Callable[[Image.Image], Image.Image]:
+  """Returns a function that translates an image to one of the same size.
+
+  It takes what `images.open_image` returns for the channels of the run, and
+  raises an `InputError` where an image is too small or too large.
+
+  Args:
+    found: the run.
+    direction: a name of `Algorithm.directions`.
+    seed: of the noise, where there is any; the same for every image.
+    ema: whether to use averaged weights.
+    deterministic: whether to leave the noise out, and use the running
+      statistics of batch norm.
+    native: whether the network sees images as they are. By default it sees them
+      at the size at which the shorter side is that of the training images.
+
+  Raises:
+    InputError: where the run does not translate in this direction.
+  """
+  directions = found.algorithm.directions
+  if not directions:
+    raise InputError(
+      f"a run of {found.config.algorithm!r} does not translate images: give "
+      "one of cyclegan, pix2pix or l1_translation"
+    )
+  if direction not in directions:
+    raise InputError(
+      f"direction={direction!r}: this run knows {', '.join(directions)}"
+    )
+  start, result = directions[direction]
+  height, width, channels = data.example_shapes(found.config.data)[start]
+  variables = sampling_variables(found.state, ema)
+  batch = {}
+  if found.algorithm.latents and not deterministic:
+    batch["latent"] = found.algorithm.latents(jax.random.key(seed)[None])
+
+  @jax.jit
+  def apply(variables, batch):
+    return to_uint8(found.algorithm.sample(*variables, batch)[result])
+
+  def translate(image: Image.Image) -> Image.Image:
+    size = image.size
+    # As in training, where images are cut to the shape of these.
+    scale = max(width / size[0], height / size[1])
+    own = size
+    if not native:
+      own = tuple(max(1, round(side * scale)) for side in size)
+    if own[0] * own[1] > _LARGEST:
+      raise InputError(
+        f"{own[0]}x{own[1]} pixels for the network, above {_LARGEST}: "
+        + ("leave --native out, or reduce it" if native else "cut it")
+      )
+    if own != size:
+      image = image.resize(own, Image.Resampling.BICUBIC)
+    pixels = np.asarray(image).reshape(1, *image.size[::-1], channels)
+    made = np.asarray(apply(variables, {**batch, start: to_float(pixels)}))[0]
+    made = Image.fromarray(made[..., 0] if made.shape[-1] == 1 else made)
+    if made.size != size:
+      made = made.resize(size, Image.Resampling.BICUBIC)
+    return made
+
+  return translate
+
+
+def translate_file(
+  translate: Callable[[Image.Image], Image.Image],
+  channels: int,
+  source: pathlib.Path,
+  target: pathlib.Path,
+) -> None:
+  """Writes the translation of an image file.
+
+  Raises:
+    InputError: where one cannot be read, translated or written.
+  """
+  try:
+    image = images.open_image(source.read_bytes(), str(source), channels)
+    made = translate(image)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made.save(target, quality=95)
+  except InputError as e:
+    named = str(source) in str(e)
+    raise InputError(str(e) if named else f"{source}: {e}") from e
+  except OSError as e:
+    raise InputError(f"{source} to {target}: {e.strerror or e}") from e
+
+
+def define() -> SimpleNamespace:
+  """Defines the flags of the command."""
+  return SimpleNamespace(
+    run=command.define_restored(),
+    input=flags.DEFINE_string("input", None, "An image, or a folder of them."),
+    output=flags.DEFINE_string(
+      "output", None, "Where the translation goes: a file, or a folder."
+    ),
+    direction=flags.DEFINE_string(
+      "direction", "forward", "Or 'backward', from target to source."
+    ),
+    deterministic=flags.DEFINE_bool(
+      "deterministic",
+      False,
+      "Whether to leave out the noise of Pix2Pix, and use the running "
+      "statistics of batch norm.",
+    ),
+    native=flags.DEFINE_bool(
+      "native",
+      False,
+      "Whether to translate images at their own size, not at the scale of the "
+      "training images.",
+    ),
+  )
+
+
+def _files(
+  given: pathlib.Path, output: pathlib.Path
+) -> list[tuple[pathlib.Path, pathlib.Path]]:
+  """The files to read and to write."""
+  if given.is_dir():
+    if output.suffix.lower() in images.SUFFIXES or output.is_file():
+      raise InputError(f"output={output}: give a folder, as input is one")
+    inside = output.resolve().is_relative_to(given.resolve())
+    if inside or (output.is_dir() and any(output.iterdir())):
+      raise InputError(
+        f"output={output} "
+        + ("lies in the input" if inside else "holds something")
+        + ": give another folder"
+      )
+    return [(p, output / p.relative_to(given)) for p in images.paths(given)]
+  if not given.is_file():
+    raise InputError(f"input={given}: no such image or folder")
+  if output.suffix.lower() not in images.SUFFIXES:
+    raise InputError(
+      f"output={output}: give a name that ends in one of "
+      f"{', '.join(images.SUFFIXES)}"
+    )
+  if output.exists() and output.samefile(given):
+    raise InputError(f"output={output} is the input: give another name")
+  return [(given, output)]
+
+
+def main(given: SimpleNamespace) -> None:
+  """Translates what the flags name."""
+  for key in ("input", "output"):
+    if not getattr(given, key).value:
+      raise InputError(f"give --{key}, an image or a folder")
+  files = _files(
+    *(pathlib.Path(getattr(given, k).value) for k in ("input", "output"))
+  )
+  found = command.restore(given.run)
+  direction = given.direction.value
+  translate = translator(
+    found,
+    direction,
+    given.run.seed.value,
+    given.run.ema.value,
+    given.deterministic.value,
+    given.native.value,
+  )
+  start, _ = found.algorithm.directions[direction]
+  channels = data.example_shapes(found.config.data)[start][-1]
+  failed = []
+  for source, target in tqdm(files, unit="image", disable=len(files) == 1):
+    try:
+      translate_file(translate, channels, source, target)
+    except InputError as e:
+      failed.append(str(e))
+  if len(files) > len(failed):
+    print(f"wrote {given.output.value}")
+  if failed:
+    raise InputError(
+      failed[0]
+      if len(files) == 1
+      else f"{len(failed)} of {len(files)} images were not translated: "
+      + "; ".join(failed[:3])
+    )
+
+
+if __name__ == "__main__":
+  command.run(main, define)

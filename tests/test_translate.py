@@ -1,0 +1,137 @@
+"""The command that translates images."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import command, load_config, shrink, write_images
+from PIL import Image
+
+from jaxgan import run, translate
+from jaxgan.config import InputError
+from jaxgan.data.batches import to_uint8
+from jaxgan.train import train
+from jaxgan.train_step import sampling_variables
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("runs")
+  for name in ("cyclegan", "pix2pix", "nsgan"):
+    config = shrink(load_config(name))
+    config.steps = 2
+    train(config, folder / name)
+  return folder
+
+
+def grey(size, seed=0):
+  pixels = np.random.default_rng(seed).integers(0, 256, size[::-1], np.uint8)
+  return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_images_of_the_training_size_are_what_the_generator_makes(
+  runs, direction
+):
+  found = run.load(runs / "cyclegan")
+  image = grey((16, 16))
+  made = translate.translator(found, direction)(image)
+  params, model_state = sampling_variables(found.state)
+  start, result = found.algorithm.directions[direction]
+  x = np.asarray(image)[None, ..., None] / np.float32(127.5) - 1
+  expected = jax.jit(found.algorithm.sample)(params, model_state, {start: x})
+  expected = to_uint8(np.asarray(expected[result]))[0, ..., 0]
+  np.testing.assert_array_equal(np.asarray(made), expected)
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("size", [(40, 24), (17, 31), (16, 16), (7, 9)])
+def test_sizes_are_kept(runs, size, native):
+  found = run.load(runs / "cyclegan")
+  made = translate.translator(found, native=native)(grey(size))
+  assert (made.size, made.mode) == (size, "L")
+
+
+def test_by_default_the_network_sees_the_scale_of_training(runs):
+  found = run.load(runs / "cyclegan")
+  seen = []
+
+  def sample(params, model_state, batch):
+    seen.append(batch["source"].shape[1:3])
+    return {found.algorithm.directions["forward"][1]: batch["source"]}
+
+  found = found._replace(algorithm=found.algorithm._replace(sample=sample))
+  image = grey((48, 24))
+  kept = translate.translator(found, native=True)(image)
+  np.testing.assert_array_equal(np.asarray(kept), np.asarray(image))
+  translate.translator(found)(image)
+  assert seen == [(24, 48), (16, 32)]
+
+
+def test_noise_of_pix2pix(runs):
+  found = run.load(runs / "pix2pix")
+
+  def made(**how):
+    return np.asarray(translate.translator(found, **how)(grey((16, 16))))
+
+  np.testing.assert_array_equal(made(), made())
+  assert (made() != made(seed=1)).any()
+  still = made(deterministic=True)
+  np.testing.assert_array_equal(still, made(deterministic=True, seed=1))
+  assert (still != made()).any()
+
+
+def test_limits(runs, monkeypatch):
+  found = run.load(runs / "cyclegan")
+  go = translate.translator(found, native=True)
+  with pytest.raises(InputError, match="too small"):
+    go(grey((1, 16)))
+  monkeypatch.setattr(translate, "_LARGEST", 1000)
+  with pytest.raises(InputError, match="--native"):
+    go(grey((40, 40)))
+  with pytest.raises(InputError, match="cut it"):
+    translate.translator(found)(grey((400, 2)))
+
+
+def test_what_cannot_translate(runs):
+  with pytest.raises(InputError, match="knows forward"):
+    translate.translator(run.load(runs / "pix2pix"), "backward")
+  with pytest.raises(InputError, match="does not translate"):
+    translate.translator(run.load(runs / "nsgan"))
+
+
+def test_a_folder_by_the_command(runs, tmp_path):
+  write_images(tmp_path / "in" / "deep", 3, size=(20, 30))
+  write_images(tmp_path / "in", 1, mode="L")
+  (tmp_path / "in" / "bad.jpg").write_bytes(b"no image")
+  arguments = f"--workdir={runs}/cyclegan", f"--input={tmp_path}/in"
+  result = command("translate", *arguments, "--output=out", cwd=tmp_path)
+  assert result.returncode == 1
+  assert "1 of 5 images were not translated" in result.stderr
+  assert "bad.jpg" in result.stderr
+  assert result.stdout.count("are made grey") == 1
+  names = sorted(str(p.relative_to(tmp_path / "out"))
+                 for p in (tmp_path / "out").rglob("*.*"))  # fmt: skip
+  assert names == ["000.png", "deep/000.png", "deep/001.png", "deep/002.png"]
+  with Image.open(tmp_path / "out/deep/001.png") as made:
+    assert made.size == (20, 30)
+
+
+@pytest.mark.parametrize(
+  ("given", "output", "message"),
+  [
+    ("in", "in/out", "lies in the input"),
+    ("in", "full", "holds something"),
+    ("in", "out.png", "give a folder"),
+    ("in/000.png", "out", "ends in one of"),
+    ("in/000.png", "in/000.png", "is the input"),
+    ("none.png", "out.png", "no such image"),
+    ("empty", "out", "no images"),
+  ],
+)
+def test_bad_paths(tmp_path, given, output, message):
+  write_images(tmp_path / "in", 1)
+  write_images(tmp_path / "full", 1)
+  (tmp_path / "empty").mkdir()
+  with pytest.raises(InputError, match=message):
+    translate._files(tmp_path / given, tmp_path / output)
+  assert len(list((tmp_path / "in").iterdir())) == 1
