@@ -3,13 +3,15 @@
 It reads a jaxgan config, so that both sides always have the same architecture
 and batch. Only what the speed table needs is here: `models/dcgan.py` and
 `models/resnet.py` with batch norm or none, the non-saturating and Wasserstein
-losses, the gradient penalty, Adam, and the average of the generator.
+losses, the gradient penalty, Adam, and the average of the generator; CycleGAN
+and Pix2Pix are in `peer_translation.py`.
 """
 
 import copy
 from functools import partial
 from types import SimpleNamespace
 
+import peer_translation
 import torch
 import torch.nn.functional as F
 from ml_collections import ConfigDict
@@ -134,6 +136,8 @@ _CRITICS = {"dcgan": _dcgan_critic, "resnet": _resnet_critic}
 
 def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
   """Returns `play(rounds)`, which waits for the last, and `parameters`."""
+  if config.algorithm in peer_translation.GAMES:
+    return peer_translation.prepare(config, compiled, device)
   side, channels = config.data.image_size, config.data.channels
   batch, updates, dtype = config.batch_size, config.n_critic, config.dtype
   generator = _GENERATORS[config.generator.name](

@@ -36,6 +36,26 @@ ROUNDS = {
     {**_STACK, "data.image_size": 64, "data.channels": 3},
   ),
   "wgan_gp_resnet32": ("wgan_gp", "cifar10", {}),
+  "cyclegan64": (
+    "cyclegan",
+    "folders",
+    {
+      "data.image_size": 64,
+      "data.margin": 6,
+      "generator.blocks": 6,
+      "batch_size": 4,
+    },
+  ),
+  "pix2pix128": (
+    "pix2pix",
+    "pairs",
+    {
+      "data.image_size": 128,
+      "data.margin": 14,
+      "generator.downs": 7,
+      "batch_size": 4,
+    },
+  ),
 }
 
 

@@ -41,13 +41,15 @@ def get_config(preset: str = "digits") -> ConfigDict:
   config.batch_size = 1
   config.steps = 267_000  # 200 epochs of horse2zebra
   if config.data.image_size < 32:
-    # Digits, in minutes on two CPU cores, by the networks of
-    # configs/l1_translation.py, of which this has two each.
+    # Digits, in minutes on two CPU cores: networks and values of
+    # configs/l1_translation.py, which has one of each.
     config.generator = ConfigDict(
       {"name": "conv7", "width": 32, "norm": "none"}
     )
-    config.critic.layers = 2
-    config.critic.width = 32
+    config.critic.update(width=32, layers=1)
+    for optimizer in config.optimizers.values():
+      optimizer.update(learning_rate=1e-3, schedule="constant")
+    config.ema_decay = 0.995
     config.batch_size = 64
-    config.steps = 3000
+    config.steps = 2000
   return config

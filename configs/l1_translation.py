@@ -25,21 +25,24 @@ def get_config(preset: str = "digits") -> ConfigDict:
   config = translation_config(preset)
   config.algorithm = "l1_translation"
   config.loss = objective
-  config.weights = ConfigDict({"adversarial": 1.0, "l1": 1.0})
+  config.weights = ConfigDict({"adversarial": 1.0, "l1": 0.2})
   config.n_critic = 1
   config.generator = ConfigDict({"name": "conv7", "width": 32, "norm": "none"})
   config.critic = ConfigDict(
     {"name": "patchgan", "width": 64, "layers": 3, "norm": "instance"}
   )
-  if config.data.image_size < 32:
-    config.critic.layers = 2
-    config.critic.width = 32
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+  if config.data.image_size < 32:
+    # Digits, in minutes on two CPU cores: patches of 16x16, a higher rate, and
+    # averaged weights. A critic of two layers wins within 500 rounds.
+    config.critic.update(width=32, layers=1)
+    adam["learning_rate"] = 1e-3
+    config.ema_decay = 0.995
   if objective == "wasserstein":
     # As WGAN-GP, where a Wasserstein critic needs a bounded slope.
     config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})
     config.n_critic = 5
     adam |= {"b1": 0.0, "b2": 0.9}
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
-  config.steps = 3000
+  config.steps = 2000
   return config

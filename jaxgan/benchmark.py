@@ -85,7 +85,17 @@ def prepare(config: ConfigDict) -> Round:
     key: jnp.asarray(np.resize(array, (updates, share, *array.shape[1:])))
     for key, array in source.arrays.items()
   }
-  flops = count_flops(step, state, batch) * jax.device_count()
+  flops = count_flops(step, state, batch)
+  if algorithm.directions:
+    # The generator's turn begins with the translations of its minibatch that
+    # `before` made, which are computed once.
+    floats = {
+      key: jnp.zeros((updates, share, *shape))
+      for key, shape in data.example_shapes(config.data).items()
+    }
+    made = count_flops(algorithm.before, state, floats, jax.random.key(0))
+    flops -= made / updates
+  flops *= jax.device_count()
   parameters = sum(x.size for x in jax.tree.leaves(state.params))
   mapped, inputs = feed(source, config, updates, 0, step, mapping)
   state, batch = mapping.replicate(state), next(inputs)

@@ -48,7 +48,7 @@ def base_config(preset: str) -> ConfigDict:
       "split": "train",
       "image_size": 32,
       "channels": 1,
-      "pad": 0,  # background pixels added on each side before resizing
+      "pad": 0,  # background pixels added on each side, or cut off below 0
       "flip": False,  # random, left to right
       "crop": 0,  # random, by up to so many pixels
       "dequantize": False,  # uniform noise of one grey level
@@ -86,7 +86,7 @@ def translation_config(preset: str) -> ConfigDict:
     "path": "",  # by default that of both
     "split": "train",
     "channels": 3,
-    "pad": 0,  # background pixels added on each side before resizing
+    "pad": 0,  # background pixels added on each side, or cut off below 0
   }
   data = _of_preset(preset, _TRANSLATION)
   config.data = ConfigDict(
@@ -233,6 +233,9 @@ _DATA: dict[str, dict[str, Any]] = {
   "folder": {"name": "folder", "image_size": 64, "channels": 3, "flip": True},
 }
 
+# MNIST's digits have a margin of 4 pixels; those of USPS fill the image.
+_MNIST = {"name": "mnist", "channels": 1, "pad": -4}
+_USPS = {"name": "usps", "channels": 1}
 _PHOTOS = {"image_size": 256, "margin": 30, "flip": True}  # read at 286
 _TRANSLATION: dict[str, dict[str, Any]] = {
   "digits": {
@@ -240,16 +243,8 @@ _TRANSLATION: dict[str, dict[str, Any]] = {
     "source": {"name": "digits", "channels": 1},
     "target": {"name": "typeset_digits", "channels": 1},
   },
-  "mnist_usps": {
-    "image_size": 16,
-    "source": {"name": "mnist", "channels": 1},
-    "target": {"name": "usps", "channels": 1},
-  },
-  "usps_mnist": {
-    "image_size": 16,
-    "source": {"name": "usps", "channels": 1},
-    "target": {"name": "mnist", "channels": 1},
-  },
+  "mnist_usps": {"image_size": 16, "source": _MNIST, "target": _USPS},
+  "usps_mnist": {"image_size": 16, "source": _USPS, "target": _MNIST},
   "horse2zebra": {
     **_PHOTOS,
     "source": {"name": "cycle_gan/horse2zebra", "split": "trainA"},

@@ -82,6 +82,8 @@ def _read_pytorch(data: bytes) -> dict[str, np.ndarray]:
   if not isinstance(weights, dict):
     raise InputError(f"holds a {type(weights).__name__}: give a state dict")
   for name, value in weights.items():
+    if not isinstance(name, str):
+      raise InputError(f"names a tensor {name!r}: give a state dict")
     if not isinstance(value, torch.Tensor):
       raise InputError(
         f"{name} is a {type(value).__name__}, not a tensor: give the state "

@@ -56,8 +56,9 @@ def shrink(config: ConfigDict) -> ConfigDict:
   config.batch_size = 16
   for player in config.optimizers:
     network = config[player]
-    if "width" in network:
-      network.width = 4
+    for key, size in (("width", 4), ("blocks", 1)):
+      if key in network:
+        network[key] = size
     if "hidden" in network:
       network.hidden = (16,) * len(network.hidden)
     if "widths" in network:

@@ -98,3 +98,23 @@ def test_the_pytorch_peer_computes_as_much(peer):
 @pytest.mark.parametrize("preset", ["mnist", "cifar10"])
 def test_the_pytorch_peer_plays_with_a_penalty(peer, preset):
   peer.prepare(shrink(load_config("wgan_gp", preset)), False, "cpu").play(1)
+
+
+@pytest.mark.parametrize(
+  "row, network", [("cyclegan64", {"blocks": 2}), ("pix2pix128", {"downs": 5})]
+)
+def test_the_pytorch_peers_of_translation_play(peer, row, network):
+  config = import_module("speed").load(row, {"batch_size": 2})
+  config.generator.update(width=4, **network)
+  config.critic.width = 4
+  config.data.update(image_size=32, margin=4)
+  _, template = initial_state(config, create_algorithm(config))
+  assert set(template.params) == {"generator", "critic"}
+  theirs = peer.prepare(config, False, "cpu")
+  count = sum(x.size for x in jax.tree.leaves(template.params))
+  assert theirs.parameters == count
+  weights = [x for net in theirs.networks for x in net.parameters()]
+  before = [x.detach().clone() for x in weights]
+  theirs.play(1)
+  for old, new in zip(before, weights, strict=True):
+    assert new.isfinite().all() and not new.equal(old)

@@ -236,6 +236,19 @@ def test_decode_pads():
   assert (out[2:30, 2:30] == 255).all()
 
 
+def test_decode_cuts_a_margin():
+  pixels = np.zeros((28, 28), np.uint8)
+  pixels[4:24, 4:24] = np.arange(20)
+  image = encode(Image.fromarray(pixels))
+  config = data_config(image_size=20, channels=1, pad=-4)
+  np.testing.assert_array_equal(
+    images.decode(image, "x", config)[..., 0], pixels[4:24, 4:24]
+  )
+  config.pad = -14
+  with pytest.raises(InputError, match="28x28 pixels, of which pad=-14"):
+    images.decode(image, "x", config)
+
+
 @pytest.mark.parametrize(
   "image",
   [

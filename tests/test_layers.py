@@ -6,12 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from jax import lax
 
 from jaxgan.config import InputError
-from jaxgan.models import layers, minibatch, norms, resnet
-from jaxgan.parallel import AXIS
+from jaxgan.models import layers, resnet
 
 CASES = [
   # size, channels, kernel, stride, padding
@@ -146,25 +144,84 @@ def test_transposed_layer_against_lax(kernel_size):
   np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_spectral_norm_is_one():
-  x = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+@pytest.mark.parametrize("channels", [3, 16])  # two forms, see `layers`
+@pytest.mark.parametrize(
+  ("layer", "size"),
+  [
+    (partial(layers.Conv, kernel_size=3, stride=2, padding=1), (8, 6)),
+    (partial(layers.Conv, kernel_size=3, stride=2, padding=1), (7, 5)),
+    (partial(layers.Conv, kernel_size=4, stride=1, padding=1), (6, 5)),
+    (partial(layers.Conv, kernel_size=7, stride=1, padding=0), (8, 9)),
+    (partial(layers.Conv, kernel_size=4, stride=2, padding=1), (9, 6)),
+    (partial(layers.Conv, kernel_size=4, stride=2, padding=1), (3, 2)),
+    (partial(layers.ConvTranspose, kernel_size=3, padding=1), (4, 3)),
+    (partial(layers.ConvTranspose, kernel_size=4, padding=1), (4, 3)),
+    (partial(layers.ConvTranspose, kernel_size=4, padding=1), (1, 1)),
+  ],
+  ids=lambda value: (
+    f"{value.func.__name__} {list(value.keywords.values())}"
+    if isinstance(value, partial)
+    else None
+  ),
+)
+def test_given_padding_against_torch(layer, size, channels):
+  torch = pytest.importorskip("torch")
+  given, transposed = layer.keywords, layer.func is layers.ConvTranspose
+  layer = layer(features=channels)
+  x = jax.random.normal(jax.random.key(0), (2, *size, channels))
+  params = layer.init(jax.random.key(1), x)["params"]
+  params = {
+    "kernel": 20 * params["kernel"],
+    "bias": jnp.arange(channels) / channels,
+  }
 
-  class Net(nn.Module):
-    @nn.compact
-    def __call__(self, x, train):
-      layer = layers.Conv(5, 3, use_bias=False, kernel_init="uniform")
-      return norms.spectral("spectral", layer, train)(x)
+  def leaf(x, *axes):
+    return torch.tensor(np.array(x).transpose(axes), requires_grad=True)
 
-  net = Net()
-  variables = net.init(jax.random.key(1), x, train=True)
-  for _ in range(50):
-    y, state = net.apply(variables, x, train=True, mutable=["batch_stats"])
-    variables = {**variables, **state}
-  (kernel,) = jax.tree.leaves(variables["params"])
-  sigma = np.linalg.svd(kernel.reshape(-1, 5), compute_uv=False)[0]
-  assert abs(sigma - 1) > 0.05  # the kernel itself is left alone
-  expected = reference(x, kernel / sigma, (1, 1), ((1, 1), (1, 1)))
-  np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-4)
+  # PyTorch has channels before sides, and kernels of outputs by inputs; those
+  # of transposed convolutions are the other way round, as here.
+  inputs, kernel = leaf(x, 0, 3, 1, 2), leaf(params["kernel"], 3, 2, 0, 1)
+  bias = leaf(params["bias"], 0)
+  if transposed:
+    # With an odd kernel, the result would be a row and a column smaller.
+    expected = torch.nn.functional.conv_transpose2d(
+      inputs, kernel, bias, 2, 1, output_padding=given["kernel_size"] % 2
+    )
+  else:
+    expected = torch.nn.functional.conv2d(
+      inputs, kernel, bias, given["stride"], given["padding"]
+    )
+  ct = jax.random.normal(jax.random.key(2), expected.shape)
+  expected.backward(torch.tensor(np.array(ct)))
+
+  @jax.jit
+  def apply(params, x, ct):
+    y, back = jax.vjp(lambda p, x: layer.apply({"params": p}, x), params, x)
+    return y, *back(ct)
+
+  found, grads, slope = apply(params, x, ct.transpose(0, 2, 3, 1))
+  if transposed:
+    assert found.shape[1:3] == (2 * size[0], 2 * size[1])
+  for ours, theirs in (
+    (found.transpose(0, 3, 1, 2), expected.detach()),
+    (slope.transpose(0, 3, 1, 2), inputs.grad),
+    (grads["kernel"].transpose(3, 2, 0, 1), kernel.grad),
+    (grads["bias"], bias.grad),
+  ):
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_no_padding_is_given():
+  # By default that of "SAME", which differs for kernels of 3 and stride 2.
+  x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
+  default, own = (layers.Conv(3, 3, 2, padding=given) for given in (None, 1))
+  variables = default.init(jax.random.key(1), x)
+  same = default.apply(variables, x)
+  kernel = variables["params"]["kernel"]
+  np.testing.assert_allclose(
+    same, reference(x, kernel, (2, 2), ((0, 1), (0, 1))), atol=1e-6
+  )
+  assert np.abs(same - own.apply(variables, x)).max() > 1e-3
 
 
 def test_uniform_initializer_has_the_variance_of_wgan_gp():
@@ -218,39 +275,3 @@ def test_even_kernels_cannot_resample():
     layers.Conv(3, 4, resample="up").init(
       jax.random.key(0), jnp.zeros((1, 4, 4, 1))
     )
-
-
-def test_minibatch_discrimination_against_loops():
-  n, kernels, dims = 12, 3, 2
-  x = np.random.default_rng(0).normal(size=(n, 7)).astype("f4")
-  layer = minibatch.MinibatchDiscrimination(kernels, dims, "uniform")
-  params = layer.init(jax.random.key(0), x)["params"]
-
-  def apply(x):
-    mapped = jax.vmap(
-      lambda x: layer.apply({"params": params}, x), axis_name=AXIS
-    )
-    return np.concatenate(mapped(x))
-
-  found = apply(x[None])
-  maps = (x @ params["kernel"]).reshape(n, dims, kernels)
-  for k in range(kernels):
-    for i in range(n):
-      near = [
-        np.exp(-np.abs(maps[i, :, k] - maps[j, :, k]).sum())
-        for j in range(n)
-        if j != i
-      ]
-      np.testing.assert_allclose(found[i, 7 + k], np.mean(near), rtol=1e-4)
-  np.testing.assert_array_equal(found[:, :7], x)
-  # The global batch over four devices.
-  np.testing.assert_allclose(apply(x.reshape(4, 3, 7)), found, rtol=1e-5)
-
-
-def test_minibatch_discrimination_has_the_papers_kernels():
-  layer = minibatch.MinibatchDiscrimination()
-  out, variables = layer.init_with_output(
-    jax.random.key(0), np.ones((4, 7), "f4")
-  )
-  assert variables["params"]["kernel"].shape == (7, 500)
-  np.testing.assert_allclose(out[:, 7:], np.ones((4, 100)), rtol=1e-6)

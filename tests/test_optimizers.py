@@ -60,6 +60,35 @@ def test_linear_schedule_reaches_zero():
 
 
 @pytest.mark.parametrize(
+  ("updates", "expected"),
+  [
+    (8, [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]),
+    (5, [1, 1, 1, 2 / 3, 1 / 3]),
+    (1, [1]),
+  ],
+)
+def test_half_linear_schedule(updates, expected):
+  config = {"name": "sgd", "learning_rate": 0.5, "schedule": "half_linear"}
+  history = run(config, [jnp.float32(2.0)] * updates, jnp.float32(0.0))
+  steps = -np.diff([0.0, *history])
+  np.testing.assert_allclose(steps, expected, rtol=1e-6)
+
+
+def test_the_schedule_of_a_player_is_over_all_its_updates():
+  entry = {"name": "sgd", "learning_rate": 1.0, "schedule": "half_linear"}
+  config = ConfigDict({"steps": 4, "optimizers": {"a": entry, "b": entry}})
+  players = optimizers.of_players(config, (("a", 1), ("b", 3)))
+  for player, updates in (("a", 4), ("b", 12)):
+    state, steps = players[player].init(jnp.float32(0)), []
+    for _ in range(updates + 1):
+      step, state = players[player].update(jnp.float32(-1), state)
+      steps.append(step)
+    half = updates // 2
+    falling = 1 - np.arange(half + 1) / half
+    np.testing.assert_allclose(steps, [*[1] * half, *falling], atol=1e-6)
+
+
+@pytest.mark.parametrize(
   "config",
   [
     {"name": "adamm", "learning_rate": 1.0},

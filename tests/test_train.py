@@ -245,7 +245,6 @@ def test_files_of_others_are_not_touched(tmp_path):
     {"generator.hidden": (-3,)},
     {"seed": -1},
     {"data.crop": -1},
-    {"data.pad": -1},
     {"data.image_size": -16},
     {"generator.kernel_init": "foo"},
     {"algorithm": "../gan"},

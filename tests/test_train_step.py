@@ -1,5 +1,7 @@
 """The engine: order of play, isolation of players, devices, averages."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,10 +63,9 @@ def play(
 ):
   mapping = parallel.create(kind, jax.devices()[:devices])
   if state is None:
-    create = jax.jit(
-      lambda rng, x: create_train_state(algorithm, rng, {"image": x})
-    )
-    state = create(jax.random.key(0), batches(0)["image"][0])
+    create = jax.jit(partial(create_train_state, algorithm))
+    first = {key: x[0] for key, x in batches(0).items()}
+    state = create(jax.random.key(0), first)
   state = mapping.replicate(state)
   step = mapping.map_step(
     make_train_step(algorithm, jax.random.key(1), ema_decay)

@@ -88,7 +88,7 @@ def example_shape(config: ConfigDict) -> tuple[int, ...]:
     return (2,)
   if config.channels not in (1, 3):
     raise InputError(f"data.channels={config.channels}: give 1 or 3")
-  for key, least in (("image_size", 4), ("pad", 0), ("crop", 0)):
+  for key, least in (("image_size", 4), ("crop", 0)):
     if config[key] < least:
       raise InputError(f"data.{key}={config[key]}: give {least} or more")
   if config.crop >= config.image_size:

@@ -104,7 +104,8 @@ def fit(image: Image.Image, name: str, config: ConfigDict) -> np.ndarray:
   """Brings an image to the size and channels of the config.
 
   The image, or the half of it that `config.half` names, is padded by
-  `config.pad`, cut to its central part of the right shape and resized.
+  `config.pad` (cut, where negative), cut to its central part of the right shape
+  and resized.
 
   Args:
     image: of any mode.
@@ -115,7 +116,7 @@ def fit(image: Image.Image, name: str, config: ConfigDict) -> np.ndarray:
     uint8 `[H, W, C]`, with the height and width of `stored_size`.
 
   Raises:
-    InputError: where it has no halves.
+    InputError: where it has no halves, or nothing is left of it.
   """
   if half := config.get("half", ""):
     middle, odd = divmod(image.width, 2)
@@ -127,6 +128,11 @@ def fit(image: Image.Image, name: str, config: ConfigDict) -> np.ndarray:
     left = 0 if half == "left" else middle
     image = image.crop((left, 0, left + middle, image.height))
   image = _convert(image, name, config.channels)
+  if min(image.size) <= -2 * config.pad:
+    raise InputError(
+      f"{name} has {image.width}x{image.height} pixels, of which pad="
+      f"{config.pad} leaves none"
+    )
   image = ImageOps.expand(image, config.pad)
   height, width = stored_size(config)
   if image.size != (width, height):

@@ -42,6 +42,10 @@ def normalize(
     )(x)
   if norm == "instance":
     axes, kept = tuple(range(1, x.ndim - 1)), (0, x.ndim - 1)
+    # Less the first pixel, or the variance of a nearly flat map would be lost
+    # in the rounding of its mean square.
+    first = lax.stop_gradient(x[:, *(0,) * len(axes)])
+    x = x - lax.broadcast_in_dim(first, x.shape, kept)
     mean, variance = _moments(x, axes, None)
     scale = lax.rsqrt(variance + EPSILON)
     return _affine(x, mean, scale, 0.0, kept).astype(dtype)

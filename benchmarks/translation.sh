@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# MNIST -> USPS by the one-sided L1 model, with each objective and over a range
+# of weights of its L1 term, and by CycleGAN with the same networks; facades by
+# Pix2Pix at 64x64. Then it evaluates and compares.
+#
+#   TFDS_DATA_DIR=... benchmarks/translation.sh USPS FACADES [FOLDER]
+#
+# USPS holds zip.train.gz and zip.test.gz, FACADES the folders train and test of
+# the CMP set. Finished runs are not repeated, interrupted ones resume.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+usps=$1 facades=$2 runs=${3:-runs/translation}
+
+train() {  # name, config:preset, further overrides
+  python -m jaxgan.main --config="configs/${2/:/.py:}" --workdir="$runs/$1" \
+    "${@:3}"
+  python -m jaxgan.evaluate --workdir="$runs/$1"
+}
+
+digits() {
+  train "$@" --config.data.target.path="$usps"
+}
+
+digits non_saturating l1_translation:mnist_usps
+digits minimax l1_translation:mnist_usps_minimax
+digits least_squares l1_translation:mnist_usps_least_squares
+# With five updates of its critic to a round, as long as the others take.
+digits wasserstein l1_translation:mnist_usps_wasserstein --config.steps=500
+for weight in 0.0 1.0 5.0 50.0; do
+  digits "weight_$weight" l1_translation:mnist_usps --config.weights.l1="$weight"
+done
+digits cyclegan cyclegan:mnist_usps
+# With the margin of MNIST's digits.
+digits margin l1_translation:mnist_usps --config.data.source.pad=0
+digits cyclegan_margin cyclegan:mnist_usps --config.data.source.pad=0
+train facades pix2pix:facades --config.data.path="$facades/train" \
+  --config.data.image_size=64 --config.data.margin=6 --config.batch_size=4 \
+  --config.generator.downs=6 --config.generator.width=32 \
+  --config.critic.width=32 --config.steps=4000
+
+python -m jaxgan.compare "$runs"/*/ --output="$runs/comparison.html"
