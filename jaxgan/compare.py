@@ -23,7 +23,8 @@ from jaxgan.train import create_algorithm, initial_state
 # What may differ in evaluations whose figures can be compared. Where the data
 # lies says nothing: its digest does.
 _NOT_PROTOCOL = re.compile(
-  r"(step|versions\..*|data\.(path|flip|crop|dequantize))$"
+  r"step$|versions\..*|(.*\.)?data\.(.*\.)?"
+  r"(path|flip|crop|dequantize|margin)$"
 )
 
 

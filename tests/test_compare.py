@@ -45,7 +45,9 @@ def entries(workdir, *evaluations):
 
 def test_one_protocol(workdir):
   # Where the data lies, and the round, do not make another protocol.
-  other = evaluation(step=1, data=PROTOCOL["data"] | {"path": "x"},
+  where = {"path": "x", "source": {"path": "y"}}
+  other = evaluation(step=1, data=PROTOCOL["data"] | where,
+                     translated={"data": {"target": {"path": "z"}}},
                      versions={"python": "3.12.0"})  # fmt: skip
   found = entries(workdir, evaluation(), other)
   table = compare.results(found)

@@ -288,9 +288,3 @@ def test_samples():
   assert list(fewer) == list(shown)[:3]
   for name, image in fewer.items():
     np.testing.assert_allclose(image, shown[name], atol=1e-6)
-
-
-def test_pairs_will_do():
-  algorithm, state, batches = start(tiny("cyclegan", "outlines"))
-  (loss, _), _ = loss_of(algorithm, "generator", state, first_of(batches))
-  assert np.isfinite(loss)

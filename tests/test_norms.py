@@ -212,3 +212,13 @@ def test_spectral_norm_is_one():
   plain = layers.Conv(5, 3, use_bias=False)
   expected = plain.apply({"params": {"kernel": kernel / sigma}}, x)
   np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_instance_norm_of_nearly_flat_maps():
+  rng = np.random.default_rng(0)
+  x = (0.9 + 1e-2 * rng.normal(size=(2, 64, 64, 3))).astype("f4")
+  exact = x.astype("f8")
+  exact -= exact.mean((1, 2), keepdims=True)
+  exact /= np.sqrt(exact.var((1, 2), keepdims=True) + norms.EPSILON)
+  found = norms.normalize("instance", jnp.asarray(x), True, jnp.float32)
+  np.testing.assert_allclose(found, exact, atol=1e-4)

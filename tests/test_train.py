@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 from functools import partial
 
 import jax
@@ -67,6 +68,8 @@ def test_two_rounds_of_every_config(name, tmp_path, capsys):
 
 PRESETS = ("mnist", "fashion_mnist", "usps", "cifar10", "celeba", "folder",
            "typeset_digits", "stacked_digits", "stacked_mnist")  # fmt: skip
+TRANSLATIONS = ("digits", "mnist_usps", "usps_mnist", "horse2zebra", "folders",
+                "outlines", "facades", "pairs")  # fmt: skip
 OWN_PRESETS = {
   "mixture": tuple(
     f"{kind}_{method}"
@@ -76,6 +79,18 @@ OWN_PRESETS = {
       "feature_matching", "minibatch_discrimination", "unrolled_5",
     )
   ),
+  "cyclegan": TRANSLATIONS,
+  "pix2pix": ("outlines", "facades", "pairs"),
+  "l1_translation": (
+    *TRANSLATIONS,
+    *(
+      f"{preset}_{objective}"
+      for preset in ("mnist_usps", "horse2zebra")
+      for objective in (
+        "minimax", "non_saturating", "least_squares", "wasserstein",
+      )
+    ),
+  ),
 }  # fmt: skip
 
 
@@ -84,19 +99,24 @@ def test_every_preset_fits_its_networks(name):
   for preset in OWN_PRESETS.get(name, PRESETS):
     config = load_config(name, preset)
     algorithm = create_algorithm(config)
-    shape = data.example_shape(config.data)
+    shapes = data.example_shapes(config.data)
+    batch = {
+      key: np.zeros((4, *shape), "float32") for key, shape in shapes.items()
+    }
     state = jax.eval_shape(
-      partial(create_train_state, algorithm),
-      jax.random.key(0),
-      {"image": np.zeros((2, *shape), np.float32)},
+      partial(create_train_state, algorithm), jax.random.key(0), batch
     )
+    if algorithm.latents:
+      keys = jax.random.split(jax.random.key(0), 4)
+      batch["latent"] = jax.eval_shape(algorithm.latents, keys)
     images = jax.eval_shape(
-      algorithm.sample,
-      state.params,
-      state.model_state,
-      {"latent": np.zeros((4, config.latent_size), np.float32)},
+      algorithm.sample, state.params, state.model_state, batch
     )
-    assert images["generated"].shape == (4, *shape)
+    if "image" in shapes:
+      assert images["generated"].shape == (4, *shapes["image"])
+    for way, (_, result) in algorithm.directions.items():
+      end = {"forward": "target", "backward": "source"}[way]
+      assert images[result].shape == (4, *shapes[end])
 
 
 @pytest.mark.parametrize(("share", "parts"), [("half", 2), ("quarter", 4)])
@@ -183,6 +203,35 @@ def test_resume_in_a_new_process_is_exact(tmp_path):
     for w in ("straight", "broken")
   ]
   assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize(
+  ("name", "values"),
+  [
+    # Two rounds of 16 images fill the pool, later ones swap.
+    ("cyclegan", {"pool_size": 20, "weights.identity": 0.0}),
+    ("pix2pix", {"data.flip": True, "data.margin": 2}),
+  ],
+)
+def test_resume_of_translators_is_exact(name, values, tmp_path, capsys):
+  # With a learning rate that falls in the second half.
+  config = small(name, steps=4, checkpoint_every=2, **values)
+  straight = train(config, tmp_path)
+  found = rows(tmp_path)
+  picture = tmp_path / "samples" / "00000004.png"
+  pixels = picture.read_bytes()
+  shutil.rmtree(tmp_path / "checkpoints" / "4")
+  picture.unlink()
+  resumed = train(config, tmp_path)
+  assert "at round 2" in capsys.readouterr().out
+  assert_equal(straight, resumed)
+  assert picture.read_bytes() == pixels
+  for a, b in zip(found, rows(tmp_path), strict=True):
+    del a["rounds_per_second"], b["rounds_per_second"]
+    assert a == b
+  assert np.abs(found[-1]["generator/loss"] - found[-3]["generator/loss"]) > 0
+  for pool in straight.model_state["critic"].get("pool", {}).values():
+    assert pool.count == 20
 
 
 def test_another_config_is_refused(tmp_path):

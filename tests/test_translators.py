@@ -126,23 +126,21 @@ GENERATORS = {
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
-def test_images_keep_their_size(name, norm):
+def test_images_keep_their_size(name):
   for sides in ((8, 8), (5, 16), (9, 7), (23, 12)):
     for before, after in ((1, 3), (3, 1)):
-      network = GENERATORS[name](channels=after, norm=norm)
+      network = GENERATORS[name](channels=after)
       assert shape(network, *sides, before) == (1, *sides, after)
 
 
-def test_the_smallest_image_of_each_generator():
-  for name, least in (("cyclegan", 5), ("conv7", 2), ("unet", 4)):
-    network = GENERATORS[name](channels=1, norm="none")
-    x = images(1, least, least, 1)
-    y = build(network, x)[1](x)
-    assert y.shape == x.shape
-    assert np.isfinite(y).all()
-    with pytest.raises(InputError, match=f"sides of {least} or more"):
-      shape(network, least - 1, 99, 1)
+@pytest.mark.parametrize(
+  ("name", "least"), [("cyclegan", 5), ("conv7", 2), ("unet", 4)]
+)
+def test_the_smallest_image_of_each_generator(name, least):
+  network = GENERATORS[name](channels=1)
+  assert shape(network, least, least, 1) == (1, least, least, 1)
+  with pytest.raises(InputError, match=f"sides of {least} or more"):
+    shape(network, least - 1, 99, 1)
 
 
 def test_the_unet_of_the_paper_names_its_least_side():
@@ -188,12 +186,15 @@ def test_patches(sides, layers, patches):
 def test_receptive_fields(layers, field):
   network = patchgan.Critic(width=1, layers=layers, norm="none")
   x = jnp.ones((1, 96, 80 + field, 1))
-  params = network.init(jax.random.key(0), x, True)
+  params, _ = build(network, x)
   # Nothing cancels, and no unit is off.
-  params = jax.tree.map(lambda p: jnp.abs(p) + 0.01, params)
-  patches = network.apply(params, x, True).shape[1:]
-  middle = tuple(n // 2 for n in patches)
-  slope = jax.grad(lambda x: network.apply(params, x, True)[0][middle])(x)
+  params = jax.tree.map(lambda p: np.abs(p) + 0.01, params)
+
+  def logit(x):
+    patches = network.apply(params, x, True)[0]
+    return patches[tuple(n // 2 for n in patches.shape)]
+
+  slope = jax.jit(jax.grad(logit))(x)
   seen = slope[0, :, :, 0] > 0
   assert seen.any(0).sum() == seen.any(1).sum() == field
   assert seen.sum() == field**2
@@ -419,15 +420,18 @@ def test_conv7_against_torch():
   np.testing.assert_allclose(found, expected.transpose(0, 2, 3, 1), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", GENERATORS)
-def test_bfloat16_keeps_float32_parameters_and_images(name):
-  network = GENERATORS[name](channels=1, dtype=jnp.bfloat16, axis=None)
-  x = images(2, 8, 8, 3)
-  variables, apply = build(network, x)
-  assert {x.dtype for x in jax.tree.leaves(variables)} == {np.dtype("float32")}
-  y = apply(x)
-  assert y.dtype == jnp.float32
-  exact = build(network.clone(dtype=jnp.float32), x)[1](x)
+def test_bfloat16_keeps_float32_parameters_and_images():
+  x = jnp.zeros((2, 16, 16, 3))
+  networks = [make(channels=1) for make in GENERATORS.values()]
+  for network in (*networks, patchgan.Critic(width=2, layers=1)):
+    network = network.clone(dtype=jnp.bfloat16)
+    init = partial(network.init_with_output, train=True)
+    leaves = jax.tree.leaves(jax.eval_shape(init, jax.random.key(0), x))
+    assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
+  # It really computes in bfloat16: float32 gives something else.
+  network, x = GENERATORS["conv7"](channels=1, norm="none"), images(2, 8, 8, 3)
+  exact = build(network, x)[1](x)
+  y = build(network.clone(dtype=jnp.bfloat16), x)[1](x)
   assert 0 < np.abs(y - exact).mean() < 0.05
 
 
