@@ -6,6 +6,8 @@ One generator of seven convolutions and one PatchGAN, in place of CycleGAN's
 two of each; see `jaxgan/algorithms/l1_translation.py`. There is no canonical
 code: the form is that of SimGAN (Shrivastava et al. 2017,
 https://arxiv.org/abs/1612.07828), values of the optimizer are CycleGAN's.
+MNIST -> USPS in 5 minutes on two CPU cores: 90.8 % of the translated digits are
+what they were, for a classifier of USPS; see the README for all objectives.
 Presets: see `jaxgan.config.translation_config`, and after an underscore
 "minimax", "non_saturating" (the default), "least_squares" or "wasserstein".
 """

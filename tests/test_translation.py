@@ -10,8 +10,9 @@ from ml_collections import ConfigDict
 from test_train_step import difference, play
 from test_unroll import alone
 
-from jaxgan import data, models, parallel, penalties, translation
+from jaxgan import data, models, parallel, penalties
 from jaxgan.config import InputError, base_config, translation_config
+from jaxgan.parallel import AXIS
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import (
   create_train_state,
@@ -423,7 +424,7 @@ GAMES = {
 
 
 @pytest.mark.parametrize("name", GAMES)
-def test_devices_do_not_change_the_result(name, monkeypatch):
+def test_devices_do_not_change_the_result(name):
   config = tiny(name, **GAMES[name])
   algorithm = create_algorithm(config)
   one, metrics = play(algorithm, pairs(config), 3)
@@ -437,10 +438,21 @@ def test_devices_do_not_change_the_result(name, monkeypatch):
     for key, value in metrics.items():
       np.testing.assert_allclose(theirs[key], value, rtol=1e-3, atol=1e-5)
   assert difference(one, jax.device_get(start(config)[1])) > 0.01
-  if name == "pix2pix":  # it can fail
-    monkeypatch.setattr(translation, "example_keys", jax.random.split)
-    other, _ = play(algorithm, pairs(config), 3, devices=2)
-    assert difference(one, other) > 1e-3
+
+
+def test_noise_belongs_to_an_example_not_to_a_device():
+  config = tiny("pix2pix")
+  algorithm, state, batches = start(config)
+  (expected,) = batches["noise"].values()
+
+  def noise(batch):
+    return algorithm.before(state, batch, jax.random.key(1))["noise"]
+
+  halves = jax.tree.map(
+    lambda x: x.reshape(1, 2, 4, *x.shape[2:]).swapaxes(0, 1), pairs(config)(0)
+  )
+  (found,) = jax.jit(jax.vmap(noise, axis_name=AXIS))(halves).values()
+  np.testing.assert_array_equal(np.concatenate(found, 1), expected)
 
 
 # What cannot work.

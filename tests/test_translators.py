@@ -483,8 +483,15 @@ def test_noise_fits_its_layers():
   (kept,) = kept.values()
   assert kept.size == 40 * 16 * 64
   assert abs(kept.mean() - 0.5) < 4 * 0.5 / kept.size**0.5
-  rates = kept.mean((0, 1, 2))
+  rates = kept.mean((0, 1, 2))  # of each channel
   assert (np.abs(rates - 0.5) < 5 * 0.5 / 640**0.5).all()
+
+
+def test_layers_have_noise_of_their_own():
+  network = unet.Generator(channels=1, width=8, downs=7)
+  noise = network.noise(jax.random.split(jax.random.key(0), 3), (128, 128, 1))
+  first, second = (x.reshape(3, -1)[:, :1000] for x in noise.values())
+  assert abs((first == second).mean() - 0.5) < 5 * 0.5 / 3000**0.5
 
 
 def test_no_noise():
