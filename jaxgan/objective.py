@@ -128,7 +128,8 @@ def check(config: ConfigDict, bounded: bool = True) -> None:
     raise InputError(
       "critic.norm='batch' with a gradient penalty: the penalty is on the "
       "gradient of each example, which batch norm ties to the others; set "
-      "critic.norm to 'layer' or 'none'"
+      "critic.norm to 'layer' or 'none', or for translation to 'instance' or "
+      "'none'"
     )
   if config.penalty.name and clipping:
     raise InputError(

@@ -39,10 +39,11 @@ class Critic(nn.Module):
     sides, n = x.shape[1:3], self.layers
     # Each layer of stride 1 takes a row and a column away.
     if min(sides) >> n < 3:
+      fewer = (min(sides) // 3).bit_length() - 1
       raise InputError(
         f"images of {sides[0]}x{sides[1]} are too small for a critic of {n} "
-        f"layers: give sides of {3 << n} or more, or critic.layers="
-        f"{max(1, (min(sides) // 3).bit_length() - 1)}"
+        f"layers: give sides of {3 << n} or more"
+        + (f", or critic.layers={fewer}" if fewer > 0 else "")
       )
 
     def conv(features, stride, use_bias, x):

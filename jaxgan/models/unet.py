@@ -32,7 +32,7 @@ class Generator(nn.Module):
     downs: halvings; 8 for images of 256x256, 7 for 128x128.
     dropout: whether layers on the way up, from the second on, drop half of
       their units, which is the noise of Pix2Pix: as many as `downs` is above
-      5, and one at least.
+      5, and one at least, if there are three halvings.
     norm: "batch", "instance" or "none".
     kernel_init: see `layers.initializer`.
     axis: of the devices; see `norms.normalize`.
@@ -95,7 +95,7 @@ class Generator(nn.Module):
       return {}
     last = self.downs - 1
     kept = {}
-    for i in range(last - max(self.downs - 5, 1), last):
+    for i in range(max(1, last - max(self.downs - 5, 1)), last):
       scale = 2 ** (last + 1 - i)
       sides = [-(-side // 2**self.downs) * scale for side in shape[:2]]
       own = jax.vmap(jax.random.fold_in, (0, None))(keys, i)
