@@ -264,8 +264,9 @@ def _names(entries: Sequence[Entry]) -> list[str]:
 
 def _directions(names: Sequence[str], entries: Sequence[Entry]) -> list[str]:
   """The names of metrics, with an arrow to where they are better."""
-  lower = {n for e in entries for n, m in _metrics(e).items() if m.get("lower")}
-  return [f"{name} {'↓' if name in lower else '↑'}" for name in names]
+  arrows = {True: " ↓", False: " ↑", None: ""}
+  lower = {n: m.get("lower") for e in entries for n, m in _metrics(e).items()}
+  return [name + arrows[lower[name]] for name in names]
 
 
 def _protocol(entry: Entry) -> dict[str, Any]:

@@ -19,14 +19,16 @@ from jaxgan.train_step import sampling_variables
 def table(metrics: Mapping[str, Metric], protocol: Mapping[str, Any]) -> str:
   """The metrics as lines of text."""
   counts = [protocol.get(key, "") for key in ("samples", "floor")]
+  width = max(22, *(len(name) + 1 for name in metrics))
   lines = [
-    f"{'':28}{'samples':>12}{'real':>12}",
-    f"{'':28}{counts[0]:>12}{counts[1]:>12}",
+    f"{'':{width}}{'samples':>12}{'real':>12}",
+    f"{'':{width}}{counts[0]:>12}{counts[1]:>12}",
   ]
   for name, (value, floor, lower) in metrics.items():
     shown = "-" if floor is None else f"{floor:.4g}"
-    arrow = "lower" if lower else "higher"
-    lines.append(f"{name:28}{value:12.4g}{shown:>12}  {arrow} is better")
+    better = {True: "lower is better", False: "higher is better", None: ""}
+    line = f"{name:{width}}{value:12.4g}{shown:>12}  {better[lower]}"
+    lines.append(line.rstrip())
   return "\n".join(lines)
 
 
@@ -50,6 +52,14 @@ def summary(protocol: Mapping[str, Any]) -> str:
     if "classifier_accuracy" in protocol:
       net += f" (accuracy {protocol['classifier_accuracy']:.4f})"
     parts.append(f"features: {net}, resizer: {protocol['resizer']}")
+  if "backward" in protocol:
+    back = protocol["backward"]
+    parts.append(f"backward: {back['samples']} samples")
+    if "real" in back:
+      parts[-1] += (
+        f", against {back['real']} images of {back['data']['name']}, as are "
+        f"{back['floor']} held-out ones"
+      )
   return "; ".join(parts)
 
 

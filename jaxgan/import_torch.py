@@ -55,9 +55,9 @@ _VALUES: dict[str, dict[str, Any]] = {
   },
   "l1_translation": {
     "loss": "non_saturating",
-    "weights": {"adversarial": 1.0, "l1": 1.0},
+    "weights": {"adversarial": 1.0, "l1": 0.2},
     "n_critic": 1,
-    "steps": 3000,
+    "steps": 2000,
   },
 }
 

@@ -34,12 +34,12 @@ class Metric(NamedTuple):
     value: of the samples.
     floor: the same of held-out real data, what as many perfect samples would
       get; None where there is too little of it.
-    lower: whether lower is better.
+    lower: whether lower is better; None where neither is.
   """
 
   value: float
   floor: float | None
-  lower: bool
+  lower: bool | None
 
 
 class Statistics(NamedTuple):
@@ -209,13 +209,17 @@ def reference(
 def compare(
   reference: Reference, fake: Statistics, seed: int = 0
 ) -> dict[str, Metric]:
-  """Returns the metrics of samples beside their floors."""
+  """Returns the metrics of samples beside their floors.
+
+  Those for which there are too few images are left out.
+  """
   values = _measures(reference.net, reference.real, fake, seed)
   return {
     reference.net.prefix + name: Metric(
       value, reference.floors[name], name in _LOWER
     )
     for name, value in values.items()
+    if value is not None  # for want of images
   }
 
 

@@ -74,13 +74,14 @@ def create(
   held_out = data.held_out(config.data)
   translated = held_out or config.data.copy_and_resolve_references()
   translated.margin = 0
+  single = algorithm.latents is not None and config.batch_size == 1
   protocol = {
     "seed": seed,
     "batch_norm": (
-      "statistics of a batch" if batch_statistics else "running statistics"
-    )
-    if algorithm.latents is None
-    else "statistics of each image, and noise",
+      f"statistics of {'each image' if single else 'a batch'}"
+      if single or batch_statistics
+      else "running statistics"
+    ),
     "data": config.data.to_dict(),
     "translated": {
       "data": translated.to_dict(),
@@ -239,9 +240,23 @@ def _metrics(
         right = (found.logits.argmax(1) == found.labels).mean()
         floor = real.protocol["classifier_accuracy"]
         metrics[net.prefix + name] = Metric(float(right), floor, False)
-  for name, values in made.scores.items():
-    lower = name not in ("PSNR", "SSIM")
-    metrics[name] = Metric(float(values.mean()), None, lower)
+  scores = {
+    name: Metric(float(values.mean()), None, _LOWER[name])
+    for name, values in made.scores.items()
+  }
+  if "L1" in scores:
+    metrics |= scores
   if real:
     metrics |= compare(real, fake, seed)
-  return metrics
+  # Last, since the first decides which checkpoint is the best: none of these
+  # is better for what translates more.
+  return metrics | scores
+
+
+_LOWER = {
+  "L1": True,
+  "PSNR": False,
+  "SSIM": False,
+  "L1 to the source": None,
+  "cycle L1": True,
+}

@@ -307,6 +307,8 @@ def _convert(
     value = left.pop(name)
     if value.shape != shape:
       raise InputError(f"its {name} is {list(value.shape)}, not {list(shape)}")
+    if not np.isfinite(value).all():
+      raise InputError(f"its {name} holds values that are not finite")
     if path:
       # A kernel of PyTorch, transposed or not, is that of ours backwards.
       value = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value

@@ -77,7 +77,7 @@ def initial_state(
     raise
   except (TypeError, ValueError, ZeroDivisionError) as e:
     raise InputError(f"the networks cannot be built: {first_line(e)}") from e
-  if any(0 in leaf.shape for leaf in jax.tree.leaves(template)):
+  if any(0 in leaf.shape for leaf in jax.tree.leaves(template.params)):
     raise InputError("a network has a layer without units: give it some")
   return create, template
 
@@ -235,7 +235,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
           clock += time.time() - began
           write(step, {f"eval/{k}": m.value for k, m in metrics.items()})
           first = next(iter(metrics.values()))
-          score = first.value if first.lower else -first.value
+          if first.lower is not None:
+            score = first.value if first.lower else -first.value
         if save or measured:
           checkpoint.save(manager, mapping.unreplicate(state), config, score)
   _summarize(workdir)

@@ -63,6 +63,7 @@ def translator(
     )
   start, result = directions[direction]
   height, width, channels = data.example_shapes(found.config.data)[start]
+  pad = found.config.data[start].pad
   variables = sampling_variables(found.state, ema)
   batch = {}
   if found.algorithm.latents and not deterministic:
@@ -74,8 +75,10 @@ def translator(
 
   def translate(image: Image.Image) -> Image.Image:
     size = image.size
-    # As in training, where images are cut to the shape of these.
-    scale = max(width / size[0], height / size[1])
+    # As in training, where images lose or get a border and are then cut to the
+    # shape of these.
+    inner = [max(1, side + 2 * pad) for side in size]
+    scale = max(width / inner[0], height / inner[1])
     own = size
     if not native:
       own = tuple(max(1, round(side * scale)) for side in size)
@@ -169,6 +172,8 @@ def _files(
     )
   if output.exists() and output.samefile(given):
     raise InputError(f"output={output} is the input: give another name")
+  if output.exists():
+    raise InputError(f"output={output} exists: give another name")
   return [(given, output)]
 
 

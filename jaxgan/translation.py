@@ -40,9 +40,9 @@ def one_sided(
     sees: `(batch, images) -> x`, what the critic sees of images in the target's
       place.
     noisy: whether the generator makes noise from keys, which are then the
-      latents of samples. With a latent, an image is translated as in training:
-      noise is on, and batch norm has the statistics of this image alone.
-      Without, both are off.
+      latents of samples. With a latent, the noise is on, and batch norm has the
+      statistics of the image alone if it was trained on batches of one, else
+      the running ones. Without, there is no noise, and these.
 
   Raises:
     InputError: for values that cannot work.
@@ -125,7 +125,7 @@ def one_sided(
     total = weights.adversarial * adversarial + weights.l1 * l1
     return total, (model_state, {"adversarial": adversarial, "l1": l1})
 
-  alone = generator.clone(axis=None)
+  alone, single = generator.clone(axis=None), config.batch_size == 1
 
   def sample(
     params: Mapping[str, Params],
@@ -138,7 +138,7 @@ def one_sided(
     def one(x: jax.Array, latent: jax.Array) -> jax.Array:
       keys = jax.random.wrap_key_data(latent[None])
       noise = generator.noise(keys, x.shape)
-      return models.apply(alone, *player, x[None], True, noise=noise)[0][0]
+      return models.apply(alone, *player, x[None], single, noise=noise)[0][0]
 
     if "latent" in batch:
       images = jax.vmap(one)(batch["source"], batch["latent"])

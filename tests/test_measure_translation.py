@@ -99,6 +99,7 @@ def test_pairs_without_labels_or_another_split(tmp_path, monkeypatch):
   evaluate, protocol = measure.create(config, algorithm)
   metrics = evaluate(({}, {}))
   assert list(metrics) == ["L1", "PSNR", "SSIM", "cycle L1"]
+  assert [m.lower for m in metrics.values()] == [True, False, False, True]
   assert not protocol["translated"]["held_out"]
   assert protocol["samples"] == 21
   plain = config.data.copy_and_resolve_references()
@@ -139,6 +140,7 @@ def test_ssim_against_its_formula():
 
 def test_noise_is_that_of_the_image_and_the_seed():
   config = shrink(load_config("pix2pix"))
+  config.batch_size = 1  # or the running statistics would level all out
   algorithm = create_algorithm(config)
   params, model_state = jax.jit(algorithm.init)(jax.random.key(0), {})
   results = {}
@@ -175,6 +177,20 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
   assert set(scores) == {1, 2}
   best = int(run.load(tmp_path, "best").state.step)
   assert scores[best] == max(scores.values())
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_few_images(count, monkeypatch):
+  # Where there are too few for a metric, it is left out.
+  monkeypatch.setattr(features, "create", ink_net)
+  config = shrink(load_config("l1_translation"))
+  algorithm = shifting(create_algorithm(config), 0.5)
+  evaluate, _ = measure.create(config, algorithm, count=count)
+  metrics = evaluate(({}, {}))
+  assert all(np.isfinite(m.value) for m in metrics.values())
+  assert ("typeset_digits-IS" in metrics) == (count == 20)
+  assert metrics["L1 to the source"].lower is None
+  assert list(metrics)[0] == "typeset_digits-accuracy"
 
 
 def test_evaluation_by_the_command(tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 from jaxgan import run, translate
 from jaxgan.config import InputError
 from jaxgan.data.batches import to_uint8
-from jaxgan.train import train
+from jaxgan.train import create_algorithm, train
 from jaxgan.train_step import sampling_variables
 
 
@@ -65,10 +65,17 @@ def test_by_default_the_network_sees_the_scale_of_training(runs):
   np.testing.assert_array_equal(np.asarray(kept), np.asarray(image))
   translate.translator(found)(image)
   assert seen == [(24, 48), (16, 32)]
+  # A margin that training cuts off is not what counts.
+  found.config.data.source.pad = -4
+  translate.translator(found)(grey((28, 28)))
+  assert seen[-1] == (22, 22)
 
 
 def test_noise_of_pix2pix(runs):
   found = run.load(runs / "pix2pix")
+  # With the statistics of one image: the running ones level all out so early.
+  found.config.batch_size = 1
+  found = found._replace(algorithm=create_algorithm(found.config))
 
   def made(**how):
     return np.asarray(translate.translator(found, **how)(grey((16, 16))))
@@ -124,6 +131,7 @@ def test_a_folder_by_the_command(runs, tmp_path):
     ("in", "out.png", "give a folder"),
     ("in/000.png", "out", "ends in one of"),
     ("in/000.png", "in/000.png", "is the input"),
+    ("in/000.png", "full/000.png", "exists"),
     ("none.png", "out.png", "no such image"),
     ("empty", "out", "no images"),
   ],

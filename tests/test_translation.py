@@ -204,7 +204,7 @@ def test_pix2pix_without_dropout_has_no_noise():
 
 
 def test_samples_of_pix2pix():
-  config = tiny("pix2pix")
+  config = tiny("pix2pix", batch_size=1)
   algorithm, state, batches = start(config)
   batch = first_of(pairs(config)(0))
   # Running statistics other than those of any image.
@@ -239,6 +239,18 @@ def test_samples_of_pix2pix():
     expected, _ = jax.jit(generator)(params, model_state, x, noise=noise)
     close(found[i], expected[0], 1e-4)
   assert np.abs(found - plain[algorithm.directions["forward"][1]]).max() > 0.01
+
+  # Of a network trained on larger batches, with the running statistics.
+  config.batch_size = 8
+  sample = jax.jit(create_algorithm(config).sample)
+  shown = sample(*variables, {**batch, "latent": latents})
+  expected = network.apply(
+    {"params": params, **model_state},
+    batch["source"],
+    False,
+    noise=network.noise(keys, (8, 8, 1)),
+  )
+  close(shown[algorithm.directions["forward"][1]], expected)
 
 
 # One-sided, with an L1 term towards the source.

@@ -2,8 +2,8 @@
 
 Of pairs of aligned images. The critic sees an image beside its source (eq. 1),
 and the generator is drawn to the target by the L1 distance (eqs. 3 and 4).
-Its noise is that of dropout, which stays on when it is used, as do the
-statistics of batch norm (section 3.3).
+Its noise is that of dropout, which stays on when it is used, as do, after
+training with batches of one, the statistics of the batch (section 3.3).
 """
 
 import jax

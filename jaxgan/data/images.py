@@ -160,6 +160,7 @@ def paths(root: str | os.PathLike[str]) -> list[pathlib.Path]:
     p
     for p in folder.rglob("*")
     if p.suffix.lower() in SUFFIXES
+    and p.is_file()
     and not any(x.startswith(".") for x in p.relative_to(folder).parts)
   )
   if not found:
