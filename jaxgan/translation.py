@@ -155,6 +155,7 @@ def one_sided(
     optimizers=optimizers.of_players(config, schedule),
     schedule=schedule,
     sample=sample,
+    ema=averaged(config),
     before=before,
     latents=jax.random.key_data if noisy else None,
     directions={"forward": ("source", FORWARD)},
@@ -166,6 +167,14 @@ def create_generator(config: ConfigDict, channels: int) -> nn.Module:
   return models.create(
     "Generator", config.generator, config.dtype, channels=channels
   )
+
+
+def averaged(config: ConfigDict) -> tuple[str, ...]:
+  """`Algorithm.ema`: nobody where weights are not averaged.
+
+  A copy of the weights, which are large, would cost memory and time.
+  """
+  return ("generator",) if config.ema_decay else ()
 
 
 def check(config: ConfigDict) -> None:

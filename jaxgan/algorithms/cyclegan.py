@@ -19,7 +19,13 @@ from jaxgan import objective as objective_lib
 from jaxgan import pool as pool_lib
 from jaxgan.config import InputError
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
-from jaxgan.translation import BACKWARD, FORWARD, check, create_generator
+from jaxgan.translation import (
+  BACKWARD,
+  FORWARD,
+  averaged,
+  check,
+  create_generator,
+)
 
 # By direction, what it goes from and to. A critic is named after the set whose
 # images it tells from generated ones.
@@ -167,6 +173,7 @@ def create(config: ConfigDict) -> Algorithm:
     optimizers=optimizers.of_players(config, schedule),
     schedule=schedule,
     sample=sample,
+    ema=averaged(config),
     before=before,
     directions={
       "forward": ("source", FORWARD),
