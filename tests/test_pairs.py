@@ -124,7 +124,6 @@ def test_unpaired_folders(tmp_path):
     ({"image_width": 3}, r"data.image_width=3"),
     ({"image_width": 12}, "square: set data.image_width=0"),
     ({"source": {"channels": 2}}, "data.source.channels=2"),
-    ({"target": {"pad": -1}}, "data.target.pad=-1"),
     ({"target": {"channels": 3}}, "set data.target.channels=1"),
     ({"source": {"name": "ring"}}, "data.source.name='ring'"),
     ({"source": {"name": "folder"}}, "data.source.path='' is not a folder"),

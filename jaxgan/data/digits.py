@@ -7,7 +7,6 @@ from importlib.util import find_spec
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from jaxgan.config import InputError, first_line
 from jaxgan.data.arrays import ArraySource, StackedSource
@@ -53,6 +52,8 @@ def outlines(size: int, split: str) -> ArraySource:
 
   Pixels that touch ink, and have none, are 255; all others are 0.
   """
+  from scipy import ndimage  # here, since its import delays every start
+
   arrays = handwritten(size, split).arrays
   # At a lower level loops fill up, at a higher one strokes break.
   ink = arrays["image"] > 96
