@@ -4,7 +4,8 @@
 
 Two generators and two PatchGANs, tied by the way there and back. Values are
 those of the authors' code for PyTorch, at 256x256 with batches of one; see
-`jaxgan.config.translation_config` for the presets.
+`jaxgan.config.translation_config` for the presets. For MNIST -> USPS see the
+README: 83.7 % keep their digit, on the way back 91.0 %.
 """
 
 from ml_collections import ConfigDict
