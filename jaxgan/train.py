@@ -99,7 +99,13 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   """
   config_lib.check(config)
   workdir = pathlib.Path(workdir)
-  algorithm = create_algorithm(config)
+  try:
+    algorithm = create_algorithm(config)
+  except (AttributeError, KeyError) as e:  # of a locked config
+    raise InputError(
+      f"algorithm={config.algorithm!r} needs keys that this config has not "
+      f"({first_line(e)}): choose a config of that algorithm"
+    ) from e
   mapping = parallel.create(config.parallel)
   init_rng, step_rng, sample_rng = jax.random.split(
     jax.random.key(config.seed), 3

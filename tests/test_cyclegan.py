@@ -17,6 +17,7 @@ from test_translation import (
 )
 from test_unroll import alone
 
+from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import sampling_variables
 
 WAYS = {"forward": ("source", "target"), "backward": ("target", "source")}
@@ -288,3 +289,10 @@ def test_samples():
   assert list(fewer) == list(shown)[:3]
   for name, image in fewer.items():
     np.testing.assert_allclose(image, shown[name], atol=1e-6)
+
+
+def test_a_run_may_have_no_pool():
+  config = tiny("cyclegan", pool_size=0)
+  _, template = initial_state(config, create_algorithm(config))
+  pools = template.model_state["critic"]["pool"]
+  assert {pool.images.shape[0] for pool in pools.values()} == {0}

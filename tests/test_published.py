@@ -316,6 +316,16 @@ def test_unknown_tensors_are_refused(name, tmp_path):
   )
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+  network = SMALL["resnet"](INSTANCE)
+  with torch.no_grad():
+    network.model[1].weight[0, 0, 0, 0] = float("nan")
+  path = saved(network, tmp_path / "net.pth")
+  assert "its model.1.weight holds values that are not" in refusal(
+    path, "generator"
+  )
+
+
 def test_a_bias_before_batch_norm_is_refused(tmp_path):
   path = tmp_path / "net.pth"
   saved(SMALL["resnet"](BATCH), path, **{"model.1.bias": torch.zeros(4)})

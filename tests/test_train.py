@@ -297,6 +297,7 @@ def test_files_of_others_are_not_touched(tmp_path):
     {"data.image_size": -16},
     {"generator.kernel_init": "foo"},
     {"algorithm": "../gan"},
+    {"algorithm": "ot_gan"},
     {"batch_size": 1440},
   ],
   ids=str,
