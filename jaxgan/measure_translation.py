@@ -25,6 +25,7 @@ from jaxgan.metrics import pairs
 from jaxgan.train_step import Algorithm
 
 _PIXELS = 1 << 18  # that are translated at a time
+_OTHER = {"source": "target", "target": "source"}
 
 
 class Translated(NamedTuple):
@@ -90,7 +91,7 @@ def create(
   }
   ways = {}
   for way, (start, _) in algorithm.directions.items():
-    end = {"source": "target", "target": "source"}[start]
+    end = _OTHER[start]
     own = classifier if way == "forward" else ""
     source = _source(translated, start)
     number = min(count or KEPT, len(source))
@@ -156,7 +157,7 @@ def _translator(
 ) -> Callable[..., Translated]:
   """Returns `translate(variables, source, order)` to a `Translated`."""
   start, result = algorithm.directions[way]
-  end = {"source": "target", "target": "source"}[start]
+  end = _OTHER[start]
   shape = data.example_shapes(config)[start]
   devices = jax.local_device_count()
   share = min(run.BATCH, max(1, _PIXELS // (shape[0] * shape[1]))) // devices

@@ -71,7 +71,7 @@ class Architecture(NamedTuple):
   config: dict[str, Any]
   inputs: int
   outputs: int
-  layers: Iterator[Layer]
+  layers: tuple[Layer, ...]
   note: str = ""
 
 
@@ -163,7 +163,7 @@ def _resnet(shapes: Shapes) -> Architecture:
   }
   note = "its dropout is left out" if dropout else ""
   kind = f"ResNet, {blocks} blocks"
-  return Architecture(kind, config, inputs, outputs, layers(), note)
+  return Architecture(kind, config, inputs, outputs, tuple(layers()), note)
 
 
 def _unet(shapes: Shapes) -> Architecture:
@@ -195,7 +195,7 @@ def _unet(shapes: Shapes) -> Architecture:
 
   config = {"name": "unet", "width": width, "downs": downs, "norm": norm}
   return Architecture(
-    f"U-Net, {downs} downs", config, inputs, outputs, layers()
+    f"U-Net, {downs} downs", config, inputs, outputs, tuple(layers())
   )
 
 
@@ -220,7 +220,9 @@ def _patchgan(shapes: Shapes) -> Architecture:
     "layers": n,
     "norm": _norm(shapes),
   }
-  return Architecture(f"PatchGAN, {n} layers", config, inputs, 1, layers())
+  return Architecture(
+    f"PatchGAN, {n} layers", config, inputs, 1, tuple(layers())
+  )
 
 
 # By how a name begins, the first that fits.
@@ -252,7 +254,7 @@ def _kernel(shapes: Shapes, layer: str, size: int) -> tuple[int, int]:
   return shapes[name][:2]
 
 
-def _tensors(layers: Iterator[Layer], norm: str) -> Iterator[Tensor]:
+def _tensors(layers: tuple[Layer, ...], norm: str) -> Iterator[Tensor]:
   """What a file of these layers holds.
 
   Ours are numbered in the order in which they are made, each kind by itself.

@@ -83,8 +83,8 @@ def one_sided(
     if noisy:
       rngs = jax.random.split(rng, len(batches["source"]))
       noise = [
-        generator.noise(example_keys(rng, len(x)), x.shape[1:])
-        for rng, x in zip(rngs, batches["source"], strict=True)
+        generator.noise(example_keys(own, len(x)), x.shape[1:])
+        for own, x in zip(rngs, batches["source"], strict=True)
       ]
       noise = jax.tree.map(lambda *x: jnp.stack(x), *noise)
       batches = {**batches, "noise": noise}
