@@ -78,10 +78,22 @@ def _pmap(devices: Sequence[jax.Device] | None) -> Parallel:
       (len(local), *x.shape), rows, lambda _: np.array(x)[None]
     )
 
+  def map_step(
+    step: Callable[..., Any], shared: bool = False
+  ) -> Callable[..., Any]:
+    def between_barriers(state: Any, inputs: Any) -> tuple[Any, Any]:
+      # pmap drops the axis of the devices and puts it back. Fused with what
+      # makes the new state, that keeps XLA from writing it over the old one,
+      # and copies all of it at the end.
+      state, metrics = step(lax.optimization_barrier(state), inputs)
+      return lax.optimization_barrier(state), metrics
+
+    return jax.pmap(
+      between_barriers, axis_name=AXIS, devices=devices, donate_argnums=0
+    )
+
   return Parallel(
-    map_step=lambda step, shared=False: jax.pmap(
-      step, axis_name=AXIS, devices=devices, donate_argnums=0
-    ),
+    map_step=map_step,
     replicate=lambda tree: jax.tree.map(replicate, tree),
     unreplicate=lambda tree: jax.tree.map(
       lambda x: x.addressable_data(0)[0], tree
@@ -135,3 +147,8 @@ def example_keys(rng: jax.Array, count: int) -> jax.Array:
   """
   first = lax.axis_index(AXIS) * count
   return jax.vmap(jax.random.fold_in, (None, 0))(rng, first + jnp.arange(count))
+
+
+def pmean(tree: Any, axis: str = AXIS) -> Any:
+  """Means over the devices; one alone is spared the copies XLA would make."""
+  return lax.pmean(tree, axis) if lax.axis_size(axis) > 1 else tree

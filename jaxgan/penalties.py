@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxgan.parallel import AXIS, example_keys
+from jaxgan.parallel import example_keys, pmean
 
 CriticFn = Callable[[jax.Array], jax.Array]
 
@@ -63,8 +63,8 @@ def dragan(
     u = jax.random.uniform(noise_key, real.shape[1:])
     return jax.random.uniform(mix_key) * u
 
-  mean = jax.lax.pmean(real.mean(), AXIS)
-  std = jnp.sqrt(jax.lax.pmean(jnp.square(real - mean).mean(), AXIS))
+  mean = pmean(real.mean())
+  std = jnp.sqrt(pmean(jnp.square(real - mean).mean()))
   keys = example_keys(rng, real.shape[0])
   return _unit_norm(critic, real + 0.5 * std * jax.vmap(noise)(keys))
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxgan.parallel import AXIS
+from jaxgan.parallel import pmean
 
 # Metrics of every update; where one is not finite, the run halts.
 GUARDED = ("loss", "grad_norm", "update_norm")
@@ -182,11 +182,14 @@ def make_train_step(
     (loss, (model_state, metrics)), grads = jax.value_and_grad(
       loss_fn, has_aux=True
     )(state.params[player])
-    grads, metrics = lax.pmean((grads, {"loss": loss, **metrics}), AXIS)
-    metrics["grad_norm"] = optax.tree.norm(grads)
-    updates, opt_state = algorithm.optimizers[player].update(
-      grads, state.opt_state[player], state.params[player]
-    )
+    grads, metrics = pmean((grads, {"loss": loss, **metrics}))
+    metrics["grad_norm"] = optax.tree.norm(apart(grads))
+    # Twice, so that XLA:CPU makes the new optimizer state where it is chosen,
+    # and not also for the update. Large networks spend much of a round on such
+    # passes over all weights. Elsewhere the compiler sees one computation.
+    given = grads, state.opt_state[player], state.params[player]
+    updates = apart(algorithm.optimizers[player].update(*apart(given))[0])
+    _, opt_state = algorithm.optimizers[player].update(*given)
     metrics["update_norm"] = optax.tree.norm(updates)
     params = optax.apply_updates(state.params[player], updates)
     new = state.replace(
@@ -242,6 +245,11 @@ def make_train_step(
       ema_model_state=average(state.ema_model_state, state.model_state),
     )
     return unless(state.halted, new, state), metrics
+
+  def apart(tree: Any) -> Any:
+    # What is computed from the result is not shared with other computations.
+    on_cpu = jax.default_backend() == "cpu"
+    return lax.optimization_barrier(tree) if on_cpu else tree
 
   def unless(halted: jax.Array, new: TrainState, old: TrainState):
     def choose(old: jax.Array, new: jax.Array) -> jax.Array:

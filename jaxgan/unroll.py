@@ -6,9 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 
-from jaxgan.parallel import AXIS
+from jaxgan.parallel import pmean
 
 # (params, model_state) -> (scalar, new model_state)
 Objective = Callable[[Any, Any], tuple[jax.Array, Any]]
@@ -47,7 +46,7 @@ def unroll(
   @jax.checkpoint
   def step(params: Any, model_state: Any, opt_state: Any) -> tuple:
     grads, model_state = jax.grad(loss, has_aux=True)(params, model_state)
-    grads = jax.tree.map(_differentiable, lax.pmean(grads, AXIS))
+    grads = jax.tree.map(_differentiable, pmean(grads))
     updates, opt_state = optimizer.update(grads, opt_state, params)
     return optax.apply_updates(params, updates), model_state, opt_state
 

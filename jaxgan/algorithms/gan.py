@@ -10,14 +10,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from ml_collections import ConfigDict
 
 from jaxgan import latents, models, optimizers
 from jaxgan import objective as objective_lib
 from jaxgan.config import InputError
 from jaxgan.data import example_shape
-from jaxgan.parallel import AXIS, example_keys
+from jaxgan.parallel import example_keys, pmean
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 from jaxgan.unroll import unroll
 
@@ -126,7 +125,7 @@ def create(config: ConfigDict) -> Algorithm:
     )
     if layer:
       real_mean, fake_mean = (
-        lax.pmean(models.features(critic, *own, x)[layer].mean(0), AXIS)
+        pmean(models.features(critic, *own, x)[layer].mean(0))
         for x in (real, fake)
       )
       return jnp.abs(real_mean - fake_mean).mean(), (model_state, {})

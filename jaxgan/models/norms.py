@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.parallel import AXIS
+from jaxgan.parallel import AXIS, pmean
 
 EPSILON = 1e-5
 MOMENTUM = 0.9  # of the running statistics of batch norm, as in DCGAN
@@ -96,8 +96,8 @@ def _moments(
   """Means and variances over some axes, and the devices on `axis`."""
   x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
   means = jnp.stack([x.mean(axes), jnp.square(x).mean(axes)])
-  if axis and lax.axis_size(axis) > 1:
-    means = lax.pmean(means, axis)
+  if axis:
+    means = pmean(means, axis)
   mean, square = means
   return mean, jnp.maximum(0.0, square - jnp.square(mean))
 
