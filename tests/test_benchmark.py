@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, load_config, shrink
 
 from jaxgan import benchmark
-from jaxgan.models import layers
+from jaxgan.models import convolutions
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import make_train_step
 
@@ -17,7 +17,7 @@ ONE = 2 * (2 * 4 * 4 * 5) * (4 * 4 * 3)  # of one convolution of X by W
 
 
 def conv(x, w):
-  return layers.conv(x, w, (2, 2), ((1, 1), (1, 1)))
+  return convolutions.conv(x, w, (2, 2), ((1, 1), (1, 1)))
 
 
 def test_flops_of_products_and_loops():
