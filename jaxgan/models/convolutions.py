@@ -9,7 +9,7 @@ penalty of a convolutional critic took 5 times longer that way. So each is a
 order stay on good forms. Forward-mode differentiation is not available.
 
 On CPU, shapes for which XLA has no good form get one from here, where
-`benchmarks/convolutions.py` shows that they win.
+`benchmarks/convolutions.py` shows that it wins.
 """
 
 from functools import partial
@@ -209,8 +209,8 @@ def conv_transpose(
     (top, _), (left, _) = padding
     x = winograd.conv_transpose(y, kernel)
     return x[:, top : top + size[0], left : left + size[1]]
-  # The product pays for twice as many pixels as patches do.
-  if form in ("small", "few") or (form and y.size <= 2 * y.shape[3] ** 2):
+  # A "small" result, or one of up to twice as many pixels as channels.
+  if form == "few" or (form and y.size <= 2 * y.shape[3] ** 2):
     return _by_products(y, kernel, strides, padding, size)
   if form:
     return _by_phases(y, kernel, strides, padding, size)
