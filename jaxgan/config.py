@@ -14,6 +14,7 @@ RUNTIME_KEYS = (
   "sample_every",
   "checkpoint_every",
   "eval_every",
+  "wandb",
   "parallel",
   "chunk_size",
 )
@@ -66,12 +67,13 @@ def translation_config(preset: str) -> ConfigDict:
 
   Args:
     preset: of unpaired images, "digits" (handwritten to typeset ones, built
-      in), "mnist_usps", "usps_mnist", "horse2zebra" (through TensorFlow
-      Datasets) or "folders" (images below `data.source.path` and
-      `data.target.path`); of pairs, "outlines" (of handwritten digits, to
-      these; built in), "facades" (of the CMP set, from labels to photographs)
-      or "pairs" (side by side in the images below `data.path`, or with equal
-      names below `data.source.path` and `data.target.path`).
+      in), "mnist_usps", "usps_mnist", "svhn_mnist", "horse2zebra" (through
+      TensorFlow Datasets), "folders" or "faces" (images below
+      `data.source.path` and `data.target.path`); of pairs, "outlines" (of
+      handwritten digits, to these; built in), "facades" (of the CMP set, from
+      labels to photographs) or "pairs" (side by side in the images below
+      `data.path`, or with equal names below `data.source.path` and
+      `data.target.path`).
 
   Raises:
     InputError: for another preset.
@@ -128,6 +130,7 @@ def _shared_config() -> ConfigDict:
       "eval_every": 0,
       "eval_samples": 5000,
       "inception": "",  # file of weights, for FID; or a classifier is used
+      "wandb": "",  # logs for Weights & Biases: "offline", "online" or none
       "ema_decay": 0.999,  # 0: samples come from the weights themselves
       "dtype": "float32",  # of the networks' arithmetic; or "bfloat16"
       "parallel": "pmap",  # or "shard_map"
@@ -195,6 +198,7 @@ def classifier_config(preset: str) -> ConfigDict:
   config.data.crop = config.data.image_size // 16
   config.classifier = ConfigDict(
     {
+      "name": "lenet",
       "classes": 1000 if "stacked" in preset else 10,
       "widths": (32, 64),
       "features": 64,
@@ -245,6 +249,12 @@ _TRANSLATION: dict[str, dict[str, Any]] = {
   },
   "mnist_usps": {"image_size": 16, "source": _MNIST, "target": _USPS},
   "usps_mnist": {"image_size": 16, "source": _USPS, "target": _MNIST},
+  "svhn_mnist": {
+    "image_size": 32,
+    "source": {"name": "svhn_cropped", "split": "extra"},
+    "target": {"name": "mnist", "channels": 1, "pad": 2},
+  },
+  "faces": {"image_size": 96, "margin": 12, "flip": True},
   "horse2zebra": {
     **_PHOTOS,
     "source": {"name": "cycle_gan/horse2zebra", "split": "trainA"},
@@ -282,6 +292,10 @@ def check(config: ConfigDict) -> None:
     raise InputError(f"seed={config.seed}: give a value from 0 to 2^32 - 1")
   if not 0 <= config.ema_decay < 1:
     raise InputError(f"ema_decay={config.ema_decay}: give a value in [0, 1)")
+  if config.wandb not in ("", "offline", "online"):
+    raise InputError(
+      f"wandb={config.wandb!r}: choose 'offline', 'online' or '' for none"
+    )
   if config.dtype not in ("float32", "bfloat16"):
     raise InputError(f"dtype={config.dtype!r}: choose 'float32' or 'bfloat16'")
   devices = jax.device_count()

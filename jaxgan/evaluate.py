@@ -52,9 +52,9 @@ def summary(protocol: Mapping[str, Any]) -> str:
     if "classifier_accuracy" in protocol:
       net += f" (accuracy {protocol['classifier_accuracy']:.4f})"
     parts.append(f"features: {net}, resizer: {protocol['resizer']}")
-  if "backward" in protocol:
-    back = protocol["backward"]
-    parts.append(f"backward: {back['samples']} samples")
+  for way in {"backward", "identity"} & protocol.keys():
+    back = protocol[way]
+    parts.append(f"{way}: {back['samples']} samples")
     if "real" in back:
       parts[-1] += (
         f", against {back['real']} images of {back['data']['name']}, as are "

@@ -1,6 +1,7 @@
 """Networks whose features and labels the metrics are computed from."""
 
 import hashlib
+import json
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from jaxgan.algorithms import classifier
 from jaxgan.config import InputError, classifier_config
 from jaxgan.data.batches import to_float
 from jaxgan.models import inception
-from jaxgan.run import batch_size, load, over_devices, replicate, shard
+from jaxgan.run import Run, batch_size, load, over_devices, replicate, shard
 from jaxgan.train import create_algorithm, initial_state, train
 from jaxgan.train_step import sampling_variables
 
@@ -64,9 +65,9 @@ def create(config: ConfigDict, file: str = "", workdir: str = "") -> FeatureNet:
   check(config, file, workdir)
   if file:
     return from_inception(file)
-  if workdir:
-    return from_classifier(pathlib.Path(workdir), config.data)
-  return _trained(config.data)
+  return from_classifier(
+    pathlib.Path(workdir) if workdir else trained(config.data), config.data
+  )
 
 
 def check(config: ConfigDict, file: str = "", workdir: str = "") -> None:
@@ -117,21 +118,53 @@ def from_classifier(workdir: pathlib.Path, config: ConfigDict) -> FeatureNet:
   Raises:
     InputError: where it is for images of another shape.
   """
+  run = _load(workdir, data.example_shape(config))
+  net = untrained(run.config)
+  if config.name != run.config.data.name:
+    net = net._replace(classes=0)  # of labels with another meaning
+  return with_variables(net, sampling_variables(run.state))
+
+
+def weights_of(
+  workdir: str | pathlib.Path, network: ConfigDict, shape: tuple[int, ...]
+) -> tuple[Any, Any]:
+  """Params and model state of a classifier trained by this project.
+
+  Args:
+    workdir: of its run.
+    network: its `config.classifier`.
+    shape: of the images that it is for.
+
+  Raises:
+    InputError: where it is another one.
+  """
+  run = _load(pathlib.Path(workdir), shape)
+  own, wanted = (
+    json.dumps(x.to_dict(), sort_keys=True)
+    for x in (run.config.classifier, network)
+  )
+  if own != wanted:
+    raise InputError(
+      f"the classifier in {workdir} is {own}, not {wanted}: set "
+      "features.network to the former"
+    )
+  params, model_state = sampling_variables(run.state)
+  return params["classifier"], model_state["classifier"]
+
+
+def _load(workdir: pathlib.Path, shape: tuple[int, ...]) -> Run:
   run = load(workdir)
   if run.config.algorithm != "classifier":
     raise InputError(
       f"{workdir} is a run of {run.config.algorithm!r}, not of a classifier"
     )
-  shape, own = data.example_shape(config), data.example_shape(run.config.data)
+  own = data.example_shape(run.config.data)
   if shape != own:
     raise InputError(
       f"the classifier in {workdir} is for images of shape {list(own)}, not "
       f"{list(shape)}"
     )
-  net = untrained(run.config)
-  if config.name != run.config.data.name:
-    net = net._replace(classes=0)  # of labels with another meaning
-  return with_variables(net, sampling_variables(run.state))
+  return run
 
 
 def untrained(config: ConfigDict) -> FeatureNet:
@@ -160,14 +193,28 @@ def with_variables(net: FeatureNet, variables: Any) -> FeatureNet:
   return net._replace(hash=checkpoint.digest(own), variables=replicate(own))
 
 
-def _trained(config: ConfigDict) -> FeatureNet:
-  """The classifier of a data set, trained if it is not in the cache."""
+def trained(
+  config: ConfigDict, network: ConfigDict | None = None, split: str = "train"
+) -> pathlib.Path:
+  """The folder of a data set's classifier, trained if it is not in the cache.
+
+  Args:
+    config: `config.data` of the images.
+    network: `config.classifier`; by default the usual one.
+    split: of the images that it learns from.
+
+  Raises:
+    InputError: where the images have no labels, or other ones, or the cache
+      cannot be written.
+  """
   own = classifier_config("digits")
   own.data = config.copy_and_resolve_references()
   own.data.update(
-    split="train", flip=False, dequantize=False, crop=config.image_size // 16
+    split=split, flip=False, dequantize=False, crop=config.image_size // 16
   )
   own.classifier.classes = data.classes(config)
+  if network is not None:
+    own.classifier = network
   # What it is, wherever its data is stored and on how many devices.
   _, template = initial_state(own, create_algorithm(own))
   key = own.copy_and_resolve_references()
@@ -189,7 +236,8 @@ def _trained(config: ConfigDict) -> FeatureNet:
   with filelock.FileLock(f"{workdir}.lock"):
     if workdir.exists():
       try:
-        return from_classifier(workdir, config)
+        load(workdir)
+        return workdir
       except InputError as e:
         print(f"training again, for want of a whole one: {e}")
         shutil.rmtree(workdir)
@@ -198,7 +246,7 @@ def _trained(config: ConfigDict) -> FeatureNet:
     shutil.rmtree(partial, ignore_errors=True)
     train(own, partial)
     partial.rename(workdir)
-    return from_classifier(workdir, config)
+    return workdir
 
 
 def _padded(

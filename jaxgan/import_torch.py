@@ -1,6 +1,7 @@
 """Makes a run of PyTorch weights: `python -m jaxgan.import_torch`.
 
-Of the authors' code of CycleGAN and Pix2Pix; see `jaxgan/published.py`.
+Of the authors' code of CycleGAN and Pix2Pix, see `jaxgan/published.py`, or of
+FaceNet, `jaxgan/models/facenet.py`, for DTN.
 """
 
 import json
@@ -11,13 +12,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from absl import flags
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from jaxgan import checkpoint, command, data
-from jaxgan.config import InputError, translation_config
+from jaxgan import checkpoint, command, data, weights
+from jaxgan.config import InputError, classifier_config, translation_config
 from jaxgan.logging import replace
+from jaxgan.models import facenet
 from jaxgan.published import Architecture, Network, read
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import TrainState
@@ -39,6 +42,8 @@ _PLACES: dict[str, dict[str, tuple[str, ...]]] = {
   "pix2pix": {"generator": ("generator",), "critic": ("critic",)},
   "l1_translation": {"generator": ("generator",), "critic": ("critic",)},
 }
+# By how many people a FaceNet knows, the set that it was trained on.
+_PEOPLE = {8631: "vgg_face2", 10575: "casia_webface"}
 # As in the files of the same names in configs/.
 _VALUES: dict[str, dict[str, Any]] = {
   "cyclegan": {
@@ -81,21 +86,13 @@ def import_files(
     InputError: where a file is none of these networks, they do not belong
       together, or the workdir is not empty.
   """
-  workdir = pathlib.Path(workdir)
-  if workdir.exists() and any(workdir.iterdir()):
-    raise InputError(
-      f"{workdir} holds a run or other files: give a new --workdir"
-    )
+  workdir = _new(workdir)
   networks = {
     flag: read(path, flag.removesuffix("_back")) for flag, path in files.items()
   }
   config = create_config(networks, image_size)
   state = create_state(config, networks)
-  workdir.mkdir(parents=True, exist_ok=True)
-  text = json.dumps(json.loads(config.to_json()), indent=2)
-  replace(workdir / "config.json", text + "\n")
-  with checkpoint.open_manager(workdir) as manager:
-    checkpoint.save(manager, state, config)
+  _save(workdir, state, config)
   for flag in _PLACES[config.algorithm]:
     if flag in networks:
       print(f"{flag}: {_summary(networks[flag])}")
@@ -107,6 +104,86 @@ def import_files(
     f"python -m jaxgan.translate --workdir={workdir} --input=PATH --output=PATH"
   )
   return config
+
+
+def import_facenet(
+  path: str | pathlib.Path, workdir: str | pathlib.Path
+) -> ConfigDict:
+  """Makes a run of FaceNet's published weights, a classifier of people.
+
+  Args:
+    path: of the file, see `weights.read`.
+    workdir: of the run; made if missing.
+
+  Returns:
+    The config of the run.
+
+  Raises:
+    InputError: where the file is not that network, or the workdir is not empty.
+  """
+  workdir = _new(workdir)
+  entries = weights.read(path)
+  name = "logits.weight"
+  people = entries[name].shape if name in entries else ()
+  if len(people) != 2 or people[1] != facenet.FEATURES:
+    raise InputError(
+      f"{path} is no InceptionResnetV1: it has no {name} of "
+      f"[people, {facenet.FEATURES}]"
+    )
+  config = classifier_config("folder")
+  config.data.update(
+    name=_PEOPLE.get(people[0], "people"), image_size=facenet.SIDE, crop=0
+  )
+  config.classifier = ConfigDict({"name": "facenet", "classes": people[0]})
+  # So that the run holds its weights once, without averages and moments.
+  config.ema_decay = 0.0
+  config.optimizers.classifier = ConfigDict(
+    {"name": "sgd", "learning_rate": 1e-3}
+  )
+  algorithm = create_algorithm(config)
+  _, template = initial_state(config, algorithm)
+  shapes = {
+    "params": template.params["classifier"],
+    **template.model_state["classifier"],
+  }
+  try:
+    found = weights.named(shapes, entries)
+  except InputError as e:
+    raise InputError(f"{path} is no InceptionResnetV1: {e}") from e
+  params = found.pop("params")
+  state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
+  _save(
+    workdir,
+    state.replace(
+      params={"classifier": params}, model_state={"classifier": found}
+    ),
+    config,
+  )
+  print(
+    f"{workdir} is a run of FaceNet, trained on {people[0]} people, for DTN:\n"
+    f"python -m jaxgan.main --config=configs/dtn.py:faces "
+    f"--config.features.workdir={workdir} "
+    f"--config.features.network.classes={people[0]} "
+    "--config.data.source.path=FACES --config.data.target.path=CARTOONS"
+  )
+  return config
+
+
+def _new(workdir: str | pathlib.Path) -> pathlib.Path:
+  workdir = pathlib.Path(workdir)
+  if workdir.exists() and any(workdir.iterdir()):
+    raise InputError(
+      f"{workdir} holds a run or other files: give a new --workdir"
+    )
+  return workdir
+
+
+def _save(workdir: pathlib.Path, state: TrainState, config: ConfigDict) -> None:
+  workdir.mkdir(parents=True, exist_ok=True)
+  text = json.dumps(json.loads(config.to_json()), indent=2)
+  replace(workdir / "config.json", text + "\n")
+  with checkpoint.open_manager(workdir) as manager:
+    checkpoint.save(manager, state, config)
 
 
 def create_config(
@@ -192,6 +269,9 @@ def define() -> SimpleNamespace:
       flag: flags.DEFINE_string(flag, None, f"File of weights: {whose}")
       for flag, whose in _FLAGS.items()
     },
+    features=flags.DEFINE_string(
+      "features", None, "File of FaceNet's weights, for a run of it alone."
+    ),
     workdir=flags.DEFINE_string("workdir", None, "Folder of the new run."),
     image_size=flags.DEFINE_integer(
       "image_size",
@@ -204,10 +284,17 @@ def define() -> SimpleNamespace:
 def main(given: SimpleNamespace) -> None:
   """Imports the files of the flags."""
   files = {flag: x.value for flag, x in given.files.items() if x.value}
-  if "generator" not in files:
-    raise InputError("give --generator=FILE, such as a latest_net_G.pth")
+  facenet_file = given.features.value
+  if bool(facenet_file) == ("generator" in files):
+    raise InputError(
+      "give --generator=FILE, such as a latest_net_G.pth, or --features=FILE, "
+      "such as a vggface2.pt"
+    )
   if not given.workdir.value:
     raise InputError("give --workdir=DIR, a folder for the run")
+  if facenet_file:
+    import_facenet(facenet_file, given.workdir.value)
+    return
   import_files(files, given.workdir.value, given.image_size.value)
 
 

@@ -16,6 +16,28 @@ def draw(prior: str, keys: jax.Array, size: int) -> jax.Array:
   return jax.vmap(lambda key: PRIORS[prior](key, (size,)))(keys)
 
 
+def truncate(prior: str, latents: jax.Array, bound: float) -> jax.Array:
+  """Latents with no entry above `bound` in absolute value.
+
+  The truncation trick (Brock et al. 2019, arXiv:1809.11096, section 3.1), by
+  quantiles in place of drawing again: an entry of the prior becomes one of the
+  prior within the bounds, in the same order, so that a sample moves gradually
+  with the bound.
+
+  Args:
+    prior: of `PRIORS`.
+    latents: drawn from it, `[..., Z]`.
+    bound: above 0; of the uniform prior, at most 1.
+  """
+  if prior == "uniform":
+    return bound * latents
+  inside = jax.scipy.stats.norm.cdf(bound) - 0.5
+  share = jax.scipy.stats.norm.cdf(latents) - 0.5
+  moved = jax.scipy.stats.norm.ppf(0.5 + 2 * inside * share)
+  # In the far tails, where shares round to 0 or 1.
+  return jnp.clip(moved, -bound, bound)
+
+
 def interpolate(
   prior: str, a: jax.Array, b: jax.Array, t: jax.Array
 ) -> jax.Array:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
+from optax.losses import cosine_similarity
 from tqdm import tqdm
 
 from jaxgan import data, features, run
@@ -25,7 +26,6 @@ from jaxgan.metrics import pairs
 from jaxgan.train_step import Algorithm
 
 _PIXELS = 1 << 18  # that are translated at a time
-_OTHER = {"source": "target", "target": "source"}
 
 
 class Translated(NamedTuple):
@@ -89,16 +89,20 @@ def create(
       "held_out": held_out is not None,
     },
   }
-  ways = {}
-  for way, (start, _) in algorithm.directions.items():
-    end = _OTHER[start]
-    own = classifier if way == "forward" else ""
+  ways, references = {}, {}
+  for way, (start, result) in algorithm.directions.items():
+    end = _domain(result)
+    own = classifier if end == "target" else ""
     source = _source(translated, start)
     number = min(count or KEPT, len(source))
-    real = _reference(config, end, number, seed, inception, own, most)
+    if again := end in references:
+      real = references[end]
+    else:
+      real = _reference(config, end, number, seed, inception, own, most)
+      references[end] = real
     order = shuffled(0, np.arange(len(source)), len(source))[:number]
     ways[way] = source, order, real
-    found = {"samples": number} | (real.protocol if real else {})
+    found = {"samples": number} | (real.protocol if real and not again else {})
     sha = hashlib.sha256()
     for batch in run.examples(source, order):
       sha.update(batch[start])
@@ -116,12 +120,18 @@ def create(
     metrics = {}
     for way, (source, order, real) in ways.items():
       made = translate[way](variables, source, order)
+      same = way == "identity"
       prefix = "" if way == "forward" else f"{way} "
-      for name, metric in _metrics(made, real, seed).items():
+      for name, metric in _metrics(made, real, seed, same).items():
         metrics[prefix + name] = metric
     return metrics
 
   return measure, protocol
+
+
+def _domain(result: str) -> str:
+  """The domain of the images that samples call so."""
+  return result.split(" -> ")[-1]
 
 
 def _source(config: ConfigDict, start: str) -> data.Source:
@@ -157,7 +167,7 @@ def _translator(
 ) -> Callable[..., Translated]:
   """Returns `translate(variables, source, order)` to a `Translated`."""
   start, result = algorithm.directions[way]
-  end = _OTHER[start]
+  end = _domain(result)
   shape = data.example_shapes(config)[start]
   devices = jax.local_device_count()
   share = min(run.BATCH, max(1, _PIXELS // (shape[0] * shape[1]))) // devices
@@ -180,6 +190,9 @@ def _translator(
       scores["L1 to the source"] = pairs.l1(rounded, x)
     if (cycle := f"{result} -> {start}") in made:
       scores["cycle L1"] = pairs.l1(made[cycle], x)
+    if algorithm.embed:
+      features = (algorithm.embed(*variables, y) for y in (x, rounded))
+      scores["embedding similarity"] = cosine_similarity(*features)
     return {"images": stored, "scores": scores}
 
   apply = run.over_devices(one)
@@ -219,8 +232,9 @@ def _translator(
 
 
 def _metrics(
-  made: Translated, real: Reference | None, seed: int
+  made: Translated, real: Reference | None, seed: int, same: bool
 ) -> dict[str, Metric]:
+  """The metrics of translations, or with `same`, of what should not change."""
   metrics = {}
   if real:
     net, labelled = real.net, len(made.labels) > 0
@@ -233,7 +247,7 @@ def _metrics(
     fake = collect(net, batches(made.images), len(made.images), "features")
     if net.classes and labelled:
       accuracy = {"accuracy": fake}
-      if made.sources.shape == made.images.shape:
+      if made.sources.shape == made.images.shape and not same:
         accuracy["accuracy untranslated"] = collect(
           net, batches(made.sources), len(made.sources), "features"
         )
@@ -247,7 +261,7 @@ def _metrics(
   }
   if "L1" in scores:
     metrics |= scores
-  if real:
+  if real and not same:
     metrics |= compare(real, fake, seed)
   # Last, since the first decides which checkpoint is the best: none of these
   # is better for what translates more.
@@ -260,4 +274,5 @@ _LOWER = {
   "SSIM": False,
   "L1 to the source": None,
   "cycle L1": True,
+  "embedding similarity": False,
 }

@@ -22,7 +22,7 @@ from jaxgan import checkpoint, data, parallel, pictures
 from jaxgan import config as config_lib
 from jaxgan.config import InputError, first_line
 from jaxgan.data.batches import feed, make_prepare, shuffled, unaugmented
-from jaxgan.logging import open_logs, replace, rows
+from jaxgan.logging import import_wandb, open_logs, replace, rows
 from jaxgan.train_step import (
   GUARDED,
   Algorithm,
@@ -82,6 +82,15 @@ def initial_state(
   return create, template
 
 
+def with_pretrained(state: TrainState, algorithm: Algorithm) -> TrainState:
+  """The first state, with the weights that were trained before."""
+  trees = {"params": state.params, "model_state": state.model_state}
+  for name, found in algorithm.pretrained().items():
+    for key, tree in zip(trees, found, strict=True):
+      trees[key] = {**trees[key], name: tree}
+  return state.replace(**trees)
+
+
 def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   """Trains, from the newest checkpoint in `workdir` if there is one.
 
@@ -112,6 +121,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   )
 
   # Before data is read or anything is written.
+  import_wandb(config)
   create, template = initial_state(config, algorithm)
   if config.eval_every:
     from jaxgan import measure  # which trains classifiers by this function
@@ -160,7 +170,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     ]
     shown = unaugmented(shown, config.data)
     if state is None:
-      state = create(init_rng, shown)
+      state = with_pretrained(create(init_rng, shown), algorithm)
       print(
         parameter_overview.get_parameter_overview(
           state.params, include_stats=False
@@ -182,7 +192,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     state = mapping.replicate(state)
     window, clock = [], time.time()
     with (
-      open_logs(workdir, start) as write,
+      open_logs(workdir, config, start) as write,
       tqdm(
         total=config.steps,
         initial=start,

@@ -89,7 +89,12 @@ class Algorithm(NamedTuple):
     latents: `keys [B] -> latents [B, Z]`, one for each key; None where
       samples are not drawn from noise.
     directions: in which images can be translated, if they are what samples
-      are made from: by name, the entry of the batch, and that of the result.
+      are made from: by name, the entry of the batch, and that of the result,
+      whose last word is the domain that it is of.
+    pretrained: `() -> {name: (params, model_state)}`, what replaces fresh
+      values of `init` before the first round.
+    embed: `(params, model_state, images [B, H, W, C]) -> features [B, D]`,
+      what a translation is to keep of its source; None where nothing says so.
   """
 
   init: Callable[[jax.Array, Batch], tuple[dict[str, Params], dict[str, Any]]]
@@ -101,6 +106,8 @@ class Algorithm(NamedTuple):
   before: RoundFn = lambda state, batches, rng: batches
   latents: Callable[[jax.Array], jax.Array] | None = None
   directions: Mapping[str, tuple[str, str]] = MappingProxyType({})
+  pretrained: Callable[[], Mapping[str, tuple[Params, ModelState]]] = dict
+  embed: Callable[[Any, Any, jax.Array], jax.Array] | None = None
 
 
 def minibatches(algorithm: Algorithm) -> int:

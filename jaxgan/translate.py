@@ -2,16 +2,19 @@
 
 An image keeps its size. By default it is brought to the scale of the training
 images for the network, and its translation back, since a network knows no other
-scale.
+scale. A network that makes images of one size, as DTN's does, gets the central
+part that training would have cut out, and only that is translated.
 """
 
 import pathlib
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
+from optax.losses import cosine_similarity
 from PIL import Image
 from tqdm import tqdm
 
@@ -25,6 +28,19 @@ from jaxgan.train_step import sampling_variables
 _LARGEST = 1 << 22  # pixels of an image for the network
 
 
+class Translation(NamedTuple):
+  """An image, translated.
+
+  Attributes:
+    image: the translation.
+    similarity: the cosine of the angle between its features and those of what
+      it was made from; None where the run has no such features.
+  """
+
+  image: Image.Image
+  similarity: float | None
+
+
 def translator(
   found: Run,
   direction: str = "forward",
@@ -32,8 +48,8 @@ def translator(
   ema: bool = True,
   deterministic: bool = False,
   native: bool = False,
-) -> Callable[[Image.Image], Image.Image]:
-  """Returns a function that translates an image to one of the same size.
+) -> Callable[[Image.Image], Translation]:
+  """Returns a function that translates an image.
 
   It takes what `images.open_image` returns for the channels of the run, and
   raises an `InputError` where an image is too small or too large.
@@ -55,7 +71,7 @@ def translator(
   if not directions:
     raise InputError(
       f"a run of {found.config.algorithm!r} does not translate images: give "
-      "one of cyclegan, pix2pix or l1_translation"
+      "one of cyclegan, pix2pix, l1_translation or dtn"
     )
   if direction not in directions:
     raise InputError(
@@ -63,7 +79,8 @@ def translator(
     )
   start, result = directions[direction]
   height, width, channels = data.example_shapes(found.config.data)[start]
-  pad = found.config.data[start].pad
+  domain = data.domain(found.config.data, start)
+  pad, embed = domain.pad, found.algorithm.embed
   variables = sampling_variables(found.state, ema)
   batch = {}
   if found.algorithm.latents and not deterministic:
@@ -71,9 +88,42 @@ def translator(
 
   @jax.jit
   def apply(variables, batch):
-    return to_uint8(found.algorithm.sample(*variables, batch)[result])
+    made = to_uint8(found.algorithm.sample(*variables, batch)[result])
+    if embed is None:
+      return made, None
+    pair = (embed(*variables, x) for x in (batch[start], to_float(made)))
+    return made, cosine_similarity(*pair)
 
-  def translate(image: Image.Image) -> Image.Image:
+  def of_array(pixels: np.ndarray) -> Translation:
+    x = to_float(pixels[None])
+    made, similarity = jax.device_get(apply(variables, {**batch, start: x}))
+    made = Image.fromarray(made[0, ..., 0] if made.shape[-1] == 1 else made[0])
+    return Translation(made, None if similarity is None else similarity.item())
+
+  larger = jax.ShapeDtypeStruct((1, 2 * height, 2 * width, channels), "uint8")
+  shapes = jax.eval_shape(
+    lambda x: apply(variables, {**batch, start: to_float(x)}), larger
+  )
+  if shapes[0].shape[1:3] != larger.shape[1:3]:
+    if native:
+      raise InputError(
+        f"this network knows images of {width}x{height} alone: leave --native "
+        "out"
+      )
+
+    def of_center(image: Image.Image) -> Translation:
+      made = of_array(images.fit(image, "the image", domain))
+      across, down = (side + 2 * pad for side in image.size)
+      scale = min(across / width, down / height)
+      size = tuple(max(1, round(side * scale)) for side in (width, height))
+      if made.image.size == size:
+        return made
+      larger = made.image.resize(size, Image.Resampling.BICUBIC)
+      return made._replace(image=larger)
+
+    return of_center
+
+  def translate(image: Image.Image) -> Translation:
     size = image.size
     # As in training, where images lose or get a border and are then cut to the
     # shape of these.
@@ -89,18 +139,18 @@ def translator(
       )
     if own != size:
       image = image.resize(own, Image.Resampling.BICUBIC)
-    pixels = np.asarray(image).reshape(1, *image.size[::-1], channels)
-    made = np.asarray(apply(variables, {**batch, start: to_float(pixels)}))[0]
-    made = Image.fromarray(made[..., 0] if made.shape[-1] == 1 else made)
-    if made.size != size:
-      made = made.resize(size, Image.Resampling.BICUBIC)
-    return made
+    made = of_array(np.asarray(image).reshape(*image.size[::-1], channels))
+    if made.image.size == size:
+      return made
+    return made._replace(
+      image=made.image.resize(size, Image.Resampling.BICUBIC)
+    )
 
   return translate
 
 
 def translate_file(
-  translate: Callable[[Image.Image], Image.Image],
+  translate: Callable[[Image.Image], Translation],
   channels: int,
   source: pathlib.Path,
   target: pathlib.Path,
@@ -114,7 +164,7 @@ def translate_file(
     image = images.open_image(source.read_bytes(), str(source), channels)
     made = translate(image)
     target.parent.mkdir(parents=True, exist_ok=True)
-    made.save(target, quality=95)
+    made.image.save(target, quality=95)
   except InputError as e:
     named = str(source) in str(e)
     raise InputError(str(e) if named else f"{source}: {e}") from e
@@ -131,7 +181,10 @@ def define() -> SimpleNamespace:
       "output", None, "Where the translation goes: a file, or a folder."
     ),
     direction=flags.DEFINE_string(
-      "direction", "forward", "Or 'backward', from target to source."
+      "direction",
+      "forward",
+      "Or 'backward', from target to source, or DTN's 'identity', from target "
+      "to target.",
     ),
     deterministic=flags.DEFINE_bool(
       "deterministic",

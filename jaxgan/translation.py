@@ -21,6 +21,7 @@ from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 # What samples are called: in this order they stand beside each other.
 FORWARD, BACKWARD = "source -> target", "target -> source"
+IDENTITY = "target -> target"
 
 
 def one_sided(
@@ -183,23 +184,42 @@ def check(config: ConfigDict) -> None:
   Raises:
     InputError: with a remedy.
   """
+  check_domains(config)
+  objective_lib.check(config)
+  check_norms(
+    config,
+    generator=("batch", "instance", "none"),
+    critic=("batch", "instance", "spectral", "none"),
+  )
+
+
+def check_norms(config: ConfigDict, **known: tuple[str, ...]) -> None:
+  """Refuses norms that the players' networks do not know.
+
+  Raises:
+    InputError: naming those that they know.
+  """
+  for player, norms in known.items():
+    if config[player].norm not in norms:
+      raise InputError(
+        f"{player}.norm={config[player].norm!r}: choose one of {list(norms)}"
+      )
+
+
+def check_domains(config: ConfigDict) -> None:
+  """Refuses data that is not of two domains, and counts below their least.
+
+  Raises:
+    InputError: with a remedy.
+  """
   if not data.is_translation(config.data):
     raise InputError(
       f"{config.algorithm} translates images: choose a preset with a source "
       "and a target"
     )
-  objective_lib.check(config)
-  for player, norms in (
-    ("generator", ["batch", "instance", "none"]),
-    ("critic", ["batch", "instance", "spectral", "none"]),
-  ):
-    if config[player].norm not in norms:
-      raise InputError(
-        f"{player}.norm={config[player].norm!r}: choose one of {norms}"
-      )
   for key, weight in config.weights.items():
     if not 0 <= weight < float("inf"):
       raise InputError(f"weights.{key}={weight}: give 0 or more")
-  for key, least in (("n_critic", 1), ("pool_size", 0)):
+  for key, least in (("n_critic", 1), ("n_generator", 1), ("pool_size", 0)):
     if config.get(key, least) < least:
       raise InputError(f"{key}={config[key]}: give {least} or more")

@@ -5,8 +5,11 @@ import io
 import os
 import pathlib
 import pickle
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgan.config import InputError, first_line
 
@@ -40,6 +43,43 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
       f"{path} is damaged or no file of weights: fetch it again "
       f"({first_line(e)})"
     ) from e
+
+
+def named(shapes: Any, entries: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """Returns the variables of a network whose modules bear published names.
+
+  Args:
+    shapes: of the variables: convolutions, dense layers and batch norms.
+    entries: of a state dict, as `read` returns.
+
+  Raises:
+    InputError: where an entry is missing, of another shape, unexpected or not
+      finite.
+  """
+  leaves = {"mean": "running_mean", "var": "running_var", "bias": "bias"}
+  variables, left = {}, dict(entries)
+  for path, leaf in flatten_dict(shapes).items():
+    _, *modules, last = path
+    name = ".".join([*modules, leaves.get(last, "weight")])
+    # Ours are HWIO and IO; those of PyTorch are OIHW and OI.
+    to_ours, to_theirs = {
+      4: ((2, 3, 1, 0), (3, 2, 0, 1)),
+      2: ((1, 0), (1, 0)),
+      1: ((0,), (0,)),
+    }[leaf.ndim]
+    expected = [leaf.shape[axis] for axis in to_theirs]
+    if name not in left:
+      raise InputError(f"no {name} {expected} among the weights")
+    value = left.pop(name)
+    if list(value.shape) != expected:
+      raise InputError(f"{name} is {list(value.shape)}, not {expected}")
+    if not np.isfinite(value).all():
+      raise InputError(f"{name} holds values that are not finite")
+    variables[path] = value.transpose(to_ours).astype(np.float32)
+  for name, value in left.items():
+    if not name.endswith(".num_batches_tracked"):
+      raise InputError(f"{name} {list(value.shape)} is unexpected")
+  return unflatten_dict(variables)
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -1,5 +1,6 @@
 """Eight simulated devices, a compilation cache, and small configs."""
 
+import functools
 import importlib.util
 import os
 import pathlib
@@ -65,9 +66,26 @@ def shrink(config: ConfigDict) -> ConfigDict:
       network.widths = (8,) * len(network.widths)
   if "latent_size" in config:
     config.latent_size = 8
+  if "features" in config:  # whatever the data, of digits
+    network = shrink(load_config("classifier")).classifier
+    config.features.update(
+      workdir=str(feature_net()), image_size=16, channels=1, network=network
+    )
   for updates in {"n_critic", "n_generator"} & set(config):
     config[updates] = min(config[updates], 2)  # unrolled: costs compilation
   return config
+
+
+@functools.cache
+def feature_net() -> pathlib.Path:
+  """The folder of a classifier that has learned for one round."""
+  from jaxgan.train import train
+
+  config = shrink(load_config("classifier"))
+  config.steps = 1
+  folder = pathlib.Path(tempfile.mkdtemp()) / "classifier"
+  train(config, folder)
+  return folder
 
 
 def data_config(preset: str = "folder", **values) -> ConfigDict:

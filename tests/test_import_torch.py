@@ -39,7 +39,7 @@ def import_files(folder, networks, **others):
   return run.load(folder / "run")
 
 
-def given(files, workdir=None, image_size=None):
+def given(files, workdir=None, image_size=None, features=None):
   """Flags as `define` returns them."""
 
   def flag(value):
@@ -50,6 +50,7 @@ def given(files, workdir=None, image_size=None):
     files={name: flag(files.get(name)) for name in flags},
     workdir=flag(workdir),
     image_size=flag(image_size),
+    features=flag(features),
   )
 
 

@@ -80,6 +80,7 @@ OWN_PRESETS = {
     )
   ),
   "cyclegan": TRANSLATIONS,
+  "dtn": ("digits", "mnist_usps", "usps_mnist", "svhn_mnist", "faces"),
   "pix2pix": ("outlines", "facades", "pairs"),
   "l1_translation": (
     *TRANSLATIONS,
@@ -115,7 +116,7 @@ def test_every_preset_fits_its_networks(name):
     if "image" in shapes:
       assert images["generated"].shape == (4, *shapes["image"])
     for way, (_, result) in algorithm.directions.items():
-      end = {"forward": "target", "backward": "source"}[way]
+      end = {"backward": "source"}.get(way, "target")
       assert images[result].shape == (4, *shapes[end])
 
 
@@ -211,6 +212,7 @@ def test_resume_in_a_new_process_is_exact(tmp_path):
     # Two rounds of 16 images fill the pool, later ones swap.
     ("cyclegan", {"pool_size": 20, "weights.identity": 0.0}),
     ("pix2pix", {"data.flip": True, "data.margin": 2}),
+    ("dtn", {}),
   ],
 )
 def test_resume_of_translators_is_exact(name, values, tmp_path, capsys):

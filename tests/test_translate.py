@@ -1,22 +1,25 @@
 """The command that translates images."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import command, load_config, shrink, write_images
 from PIL import Image
 
-from jaxgan import run, translate
+from jaxgan import data, run, translate
 from jaxgan.config import InputError
-from jaxgan.data.batches import to_uint8
+from jaxgan.data import images
+from jaxgan.data.batches import to_float, to_uint8
 from jaxgan.train import create_algorithm, train
 from jaxgan.train_step import sampling_variables
+from jaxgan.translation import FORWARD
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
   folder = tmp_path_factory.mktemp("runs")
-  for name in ("cyclegan", "pix2pix", "nsgan"):
+  for name in ("cyclegan", "pix2pix", "dtn", "nsgan"):
     config = shrink(load_config(name))
     config.steps = 2
     train(config, folder / name)
@@ -34,7 +37,7 @@ def test_images_of_the_training_size_are_what_the_generator_makes(
 ):
   found = run.load(runs / "cyclegan")
   image = grey((16, 16))
-  made = translate.translator(found, direction)(image)
+  made = translate.translator(found, direction)(image).image
   params, model_state = sampling_variables(found.state)
   start, result = found.algorithm.directions[direction]
   x = np.asarray(image)[None, ..., None] / np.float32(127.5) - 1
@@ -47,7 +50,7 @@ def test_images_of_the_training_size_are_what_the_generator_makes(
 @pytest.mark.parametrize("size", [(40, 24), (17, 31), (16, 16), (7, 9)])
 def test_sizes_are_kept(runs, size, native):
   found = run.load(runs / "cyclegan")
-  made = translate.translator(found, native=native)(grey(size))
+  made = translate.translator(found, native=native)(grey(size)).image
   assert (made.size, made.mode) == (size, "L")
 
 
@@ -56,19 +59,20 @@ def test_by_default_the_network_sees_the_scale_of_training(runs):
   seen = []
 
   def sample(params, model_state, batch):
-    seen.append(batch["source"].shape[1:3])
+    seen[:] = [batch["source"].shape[1:3]]
     return {found.algorithm.directions["forward"][1]: batch["source"]}
 
   found = found._replace(algorithm=found.algorithm._replace(sample=sample))
   image = grey((48, 24))
   kept = translate.translator(found, native=True)(image)
-  np.testing.assert_array_equal(np.asarray(kept), np.asarray(image))
+  np.testing.assert_array_equal(np.asarray(kept.image), np.asarray(image))
+  assert seen == [(24, 48)]
   translate.translator(found)(image)
-  assert seen == [(24, 48), (16, 32)]
+  assert seen == [(16, 32)]
   # A margin that training cuts off is not what counts.
   found.config.data.source.pad = -4
   translate.translator(found)(grey((28, 28)))
-  assert seen[-1] == (22, 22)
+  assert seen == [(22, 22)]
 
 
 def test_noise_of_pix2pix(runs):
@@ -78,13 +82,49 @@ def test_noise_of_pix2pix(runs):
   found = found._replace(algorithm=create_algorithm(found.config))
 
   def made(**how):
-    return np.asarray(translate.translator(found, **how)(grey((16, 16))))
+    return np.asarray(translate.translator(found, **how)(grey((16, 16))).image)
 
   np.testing.assert_array_equal(made(), made())
   assert (made() != made(seed=1)).any()
   still = made(deterministic=True)
   np.testing.assert_array_equal(still, made(deterministic=True, seed=1))
   assert (still != made()).any()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 24), (7, 9)])
+def test_dtn_translates_the_central_part(runs, size):
+  found = run.load(runs / "dtn")
+  image = grey(size)
+  made = translate.translator(found)(image)
+  side = min(size)
+  assert (made.image.size, made.image.mode) == ((side, side), "L")
+  # As training would have read it.
+  center = images.fit(image, "", data.domain(found.config.data, "source"))
+  variables = sampling_variables(found.state)
+  x = to_float(center[None])
+  sample, embed = found.algorithm.sample, found.algorithm.embed
+  expected = to_uint8(sample(*variables, {"source": x})[FORWARD])
+  a, b = (embed(*variables, y)[0] for y in (x, to_float(expected)))
+  cosine = a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))
+  np.testing.assert_allclose(made.similarity, cosine, atol=1e-4)
+  if size == (16, 16):
+    np.testing.assert_allclose(made.image, expected[0, ..., 0], atol=1)
+  with pytest.raises(InputError, match="16x16 alone: leave --native out"):
+    translate.translator(found, native=True)
+
+
+def test_a_margin_that_training_cuts_off(runs):
+  found = run.load(runs / "dtn")
+  found.config.data.source.pad = -4
+  image = grey((28, 28))
+  made = translate.translator(found)(image)
+  assert made.image.size == (20, 20)
+  found.config.data.source.pad = 0
+  inner = translate.translator(found)(image.crop((4, 4, 24, 24)))
+  np.testing.assert_array_equal(made.image, inner.image)
+  found.config.data.source.pad = -4
+  with pytest.raises(InputError, match="of which pad=-4 leaves none"):
+    translate.translator(found)(grey((8, 8)))
 
 
 def test_limits(runs, monkeypatch):

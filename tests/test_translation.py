@@ -95,9 +95,9 @@ def close(a, b, tolerance=1e-5):
   )
 
 
-def critic_of(config):
+def critic_of(config, **arguments):
   """`(params, model_state, x) -> logits, model_state`, where there is AXIS."""
-  network = models.create("Critic", config.critic, "float32")
+  network = models.create("Critic", config.critic, "float32", **arguments)
 
   def apply(params, state, x):
     variables = {"params": params, **state}

@@ -10,20 +10,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import data, models, optimizers
 from jaxgan.config import InputError
-from jaxgan.models.lenet import Classifier
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 
-def network(config: ConfigDict) -> Classifier:
+def network(config: ConfigDict) -> nn.Module:
   """Returns the network that the config describes."""
-  return Classifier(
-    **config.classifier.to_dict(),
-    per_channel=config.data.name in data.STACKED,
-    dtype=jnp.dtype(config.dtype),
+  stacked = config.data.name in data.STACKED
+  return models.create(
+    "Classifier",
+    config.classifier,
+    config.dtype,
+    **({"per_channel": True} if stacked else {}),
   )
 
 
@@ -62,7 +64,7 @@ def create(config: ConfigDict) -> Algorithm:
     optimizers=optimizers.of_players(config, schedule),
     schedule=schedule,
     sample=sample,
-    ema=("classifier",),
+    ema=("classifier",) if config.ema_decay else (),
   )
 
 

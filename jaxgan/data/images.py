@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -65,7 +66,9 @@ def decode(data: bytes, name: str, config: ConfigDict) -> np.ndarray:
   return fit(open_any(data, name), name, config)
 
 
-def open_image(data: bytes, name: str, channels: int) -> Image.Image:
+def open_image(
+  data: bytes, name: str, channels: int, largest: int | None = None
+) -> Image.Image:
   """Decodes an image; its mode is "L" for 1 channel and "RGB" for 3.
 
   It is turned as its EXIF data says, and transparent parts become white.
@@ -74,18 +77,29 @@ def open_image(data: bytes, name: str, channels: int) -> Image.Image:
     data: the encoded image.
     name: what to call it in an error.
     channels: 1 or 3.
+    largest: what its longer side may have, in pixels; no more are decoded.
 
   Raises:
-    InputError: where the data is no image, or not a whole one.
+    InputError: where the data is no image, not a whole one, or too large.
   """
-  return _convert(open_any(data, name), name, channels)
+  return _convert(open_any(data, name, largest), name, channels)
 
 
-def open_any(data: bytes, name: str) -> Image.Image:
+def open_any(data: bytes, name: str, largest: int | None = None) -> Image.Image:
   """As `open_image`, with the channels that the image has."""
   try:
-    image = Image.open(io.BytesIO(data))
+    with warnings.catch_warnings():
+      # Of many pixels, which are an error where they are far too many.
+      warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+      image = Image.open(io.BytesIO(data))
+    if largest and max(image.size) > largest:
+      raise InputError(
+        f"{name} has {image.width}x{image.height} pixels: give a side of at "
+        f"most {largest}"
+      )
     image.load()  # a truncated file is noticed only here
+  except InputError:
+    raise
   except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
     reason = "no image" if isinstance(e, UnidentifiedImageError) else e
     raise InputError(f"{name} is not a readable image: {reason}") from e

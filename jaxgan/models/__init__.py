@@ -1,4 +1,4 @@
-"""Networks: Flax modules named `Generator` and `Critic` in each module."""
+"""Networks: Flax modules named `Generator`, `Critic` or `Classifier`."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ def create(
   """Returns the network that an entry of the config describes.
 
   Args:
-    kind: "Generator" or "Critic".
+    kind: "Generator", "Critic" or "Classifier".
     config: `name` is a module of this package; all else are arguments.
     dtype: of the arithmetic.
     **arguments: others that the network takes.

@@ -4,9 +4,9 @@ Radford et al. 2016 (arXiv:1511.06434), and with `kernel_size=5` the DCGAN-like
 networks of WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028).
 
 For images of side S = 2^n the generator goes from 4x4 to S by n - 2 transposed
-convolutions, the critic back. The first and last layer, 4x4 convolutions of
-a 1x1 and a 4x4 map in the reference, are matrix products here: the same
-function with as many parameters.
+convolutions, the critic back; for S = 3 * 2^n, from 6x6. The first and last
+layer, 4x4 convolutions of a 1x1 and a 4x4 map in the reference, are matrix
+products here: the same function with as many parameters.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from jaxgan.models.norms import normalize, spectral
 
 
 def doublings(shape: tuple[int, ...], sizes: tuple[int, ...]) -> int:
-  """How many doublings lead from 4x4 to images of `shape`.
+  """How many doublings lead from 4x4, or 6x6, to images of `shape`.
 
   Raises:
     InputError: where `shape` is not square with a side among `sizes`.
@@ -32,17 +32,17 @@ def doublings(shape: tuple[int, ...], sizes: tuple[int, ...]) -> int:
       f"this network makes images of side {', '.join(map(str, sizes))}, not "
       f"{'x'.join(map(str, shape))}: set data.image_size, or use the mlp"
     )
-  return shape[0].bit_length() - 3
+  return (shape[0] // 3 * 2 if shape[0] % 3 == 0 else shape[0]).bit_length() - 3
 
 
-SIZES = (16, 32, 64, 128)
+SIZES = (16, 24, 32, 48, 64, 96, 128)
 
 
 class Generator(nn.Module):
   """`z [B, Z] -> images [B, S, S, C]` in [-1, 1].
 
   Attributes:
-    shape: `(S, S, C)`, S one of 16, 32, 64, 128.
+    shape: `(S, S, C)`, S one of `SIZES`.
     width: channels of the last hidden layer, doubled by each layer before.
     kernel_size: 4, or 5 as in WGAN-GP.
     norm: "batch", "layer" or "none".
@@ -64,9 +64,10 @@ class Generator(nn.Module):
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
     n = doublings(self.shape, SIZES)
     hidden_bias = self.use_bias and self.norm != "batch"
-    features = self.width * 2 ** (n - 1)
-    x = dense(16 * features, hidden_bias, self.kernel_init, dtype=self.dtype)(z)
-    x = x.reshape(-1, 4, 4, features)
+    features, side = self.width * 2 ** (n - 1), self.shape[0] >> n
+    units = side**2 * features
+    x = dense(units, hidden_bias, self.kernel_init, dtype=self.dtype)(z)
+    x = x.reshape(-1, side, side, features)
     x = nn.relu(normalize(self.norm, x, train, self.dtype))
     for _ in range(n - 1):
       features //= 2
@@ -89,7 +90,7 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-  """`images [B, S, S, C] -> logits [B]`.
+  """`images [B, S, S, C] -> logits [B]`, or `[B, outputs]` for several.
 
   Attributes: as of `Generator`; `width` is that of the first layer, which has
   no batch or layer norm, norm may also be "spectral", and `minibatch`
@@ -101,6 +102,7 @@ class Critic(nn.Module):
   norm: str = "batch"
   use_bias: bool = False
   minibatch: tuple[int, int] | None = None
+  outputs: int = 1
   kernel_init: str = "normal"
   dtype: Any = jnp.float32
 
@@ -122,5 +124,8 @@ class Critic(nn.Module):
     x = x.reshape(x.shape[0], -1)
     if self.minibatch:
       x = MinibatchDiscrimination(*self.minibatch, self.kernel_init)(x)
-    layer = dense(1, self.use_bias, self.kernel_init, dtype=self.dtype)
-    return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)
+    layer = dense(
+      self.outputs, self.use_bias, self.kernel_init, dtype=self.dtype
+    )
+    x = spectral(self.norm, layer, train)(x).astype(jnp.float32)
+    return x[:, 0] if self.outputs == 1 else x

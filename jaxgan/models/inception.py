@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict, unflatten_dict
 
+from jaxgan import weights
 from jaxgan.config import InputError
 
 SIDE = 299  # of the network's input
@@ -201,42 +201,25 @@ def resize(images: jax.Array) -> jax.Array:
   return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
 
 
-def inception_variables(weights: Mapping[str, np.ndarray]) -> dict:
+def inception_variables(entries: Mapping[str, np.ndarray]) -> dict:
   """Returns the variables of `Inception` for weights by published name.
 
   Args:
-    weights: such as `Mixed_5b.branch1x1.conv.weight [64, 192, 1, 1]`, in the
+    entries: such as `Mixed_5b.branch1x1.conv.weight [64, 192, 1, 1]`, in the
       order of PyTorch.
 
   Raises:
     InputError: where an entry is missing, of another shape, or unexpected.
   """
-  leaves = {"mean": "running_mean", "var": "running_var", "bias": "bias"}
   images = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
   shapes = jax.eval_shape(Inception().init, jax.random.key(0), images)
-  needed = "; the FID weights, pt_inception-2015-12-05, are needed"
-  variables = {}
-  unexpected = dict(weights)
-  for path, leaf in flatten_dict(shapes).items():
-    _, *modules, last = path
-    name = ".".join([*modules, leaves.get(last, "weight")])
-    # Ours are HWIO and IO; those of PyTorch are OIHW and OI.
-    to_ours, to_theirs = {
-      4: ((2, 3, 1, 0), (3, 2, 0, 1)),
-      2: ((1, 0), (1, 0)),
-      1: ((0,), (0,)),
-    }[leaf.ndim]
-    expected = [leaf.shape[axis] for axis in to_theirs]
-    if name not in weights:
-      raise InputError(f"no {name} {expected} among the weights{needed}")
-    value = unexpected.pop(name)
-    if list(value.shape) != expected:
-      raise InputError(f"{name} is {list(value.shape)}, not {expected}{needed}")
-    variables[path] = value.transpose(to_ours).astype(np.float32)
-  for name, value in unexpected.items():
-    if name != "fc.bias" and not name.endswith(".num_batches_tracked"):
-      raise InputError(f"{name} {list(value.shape)} is unexpected{needed}")
-  return unflatten_dict(variables)
+  entries = {name: x for name, x in entries.items() if name != "fc.bias"}
+  try:
+    return weights.named(shapes, entries)
+  except InputError as e:
+    raise InputError(
+      f"{e}; the FID weights, pt_inception-2015-12-05, are needed"
+    ) from e
 
 
 def _interpolation(size: int) -> np.ndarray:
