@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # MNIST -> USPS by the one-sided L1 model, with each objective and over a range
-# of weights of its L1 term, and by CycleGAN with the same networks; facades by
-# Pix2Pix at 64x64. Then it evaluates and compares.
+# of weights of its L1 term, by CycleGAN with the same networks and by DTN; USPS ->
+# MNIST by the first and the last; facades by Pix2Pix at 64x64. Then it evaluates
+# and compares.
 #
 #   TFDS_DATA_DIR=... benchmarks/translation.sh USPS FACADES [FOLDER]
 #
@@ -21,6 +22,10 @@ digits() {
   train "$@" --config.data.target.path="$usps"
 }
 
+back() {
+  train "$@" --config.data.source.path="$usps"
+}
+
 digits non_saturating l1_translation:mnist_usps
 digits minimax l1_translation:mnist_usps_minimax
 digits least_squares l1_translation:mnist_usps_least_squares
@@ -30,6 +35,9 @@ for weight in 0.0 5.0 50.0; do
   digits "weight_$weight" l1_translation:mnist_usps --config.weights.l1="$weight"
 done
 digits cyclegan cyclegan:mnist_usps
+digits dtn dtn:mnist_usps
+back dtn_back dtn:usps_mnist
+back non_saturating_back l1_translation:usps_mnist
 # With the margin of MNIST's digits.
 digits margin l1_translation:mnist_usps --config.data.source.pad=0
 train facades pix2pix:facades --config.data.path="$facades/train" \

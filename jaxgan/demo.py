@@ -1,0 +1,473 @@
+"""A page to try trained runs on: `python -m jaxgan.demo --workdir=DIR ...`.
+
+A run that translates gets a place to upload, draw or pick an image; one that
+samples gets a seed and sliders. `--export` writes them to a folder that can be
+pushed to a Space (`jaxgan/space.py`).
+"""
+
+import atexit
+import functools
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from PIL import Image, ImageOps
+
+from jaxgan import command, data, latents, pictures
+from jaxgan import run as run_lib
+from jaxgan.config import InputError, first_line
+from jaxgan.data import images
+from jaxgan.data.batches import shuffled
+from jaxgan.run import Run
+from jaxgan.train_step import sampling_variables
+from jaxgan.translate import translator
+
+_EXAMPLES = 8
+_CANVAS = 256  # pixels of a side
+# Pictures, however small, have a size at which their pixels can be seen.
+_CSS = """
+.pixels img {
+  image-rendering: pixelated; object-fit: contain; width: 100%;
+  min-height: 256px;
+}
+.gallery-item img {image-rendering: pixelated;}
+"""
+_LARGEST = 4096  # pixels of an image's side
+_BYTES = 10 << 20  # of an uploaded file
+_SAMPLES = 64  # at most
+
+
+class Entry(NamedTuple):
+  """A run on the page.
+
+  Attributes:
+    name: of its tab.
+    workdir: of the run.
+    run: what its checkpoint tells.
+  """
+
+  name: str
+  workdir: pathlib.Path
+  run: Run
+
+
+def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
+  """Restores the runs of a page.
+
+  Raises:
+    InputError: where there is none, or one neither samples nor translates.
+  """
+  if not workdirs:
+    raise InputError("give --workdir=DIR, the folder of a run, once or more")
+  entries = []
+  for given in workdirs:
+    workdir = pathlib.Path(given)
+    found = run_lib.load(workdir, step)
+    if not found.algorithm.directions and not found.algorithm.latents:
+      raise InputError(
+        f"{workdir} is a run of {found.config.algorithm!r}, which makes no "
+        "images"
+      )
+    name = workdir.resolve().name
+    if name in {entry.name for entry in entries}:
+      name = str(workdir)
+    entries.append(Entry(name, workdir, found))
+  return entries
+
+
+def describe(run: Run) -> str:
+  """The model, step and data of a run, in a sentence."""
+  config, shapes = run.config, data.example_shapes(run.config.data)
+  if run.algorithm.directions:
+    names = (data.domain(config.data, side).name for side in data.SIDES)
+    about = " -> ".join(names)
+  else:
+    about = config.data.name
+  size = "x".join(map(str, next(iter(shapes.values()))[:2]))
+  count = sum(x.size for x in jax.tree.leaves(run.state.params["generator"]))
+  loss = f" ({config.loss})" if "loss" in config else ""
+  return (
+    f"{config.algorithm}{loss}, round {int(run.state.step):,}, of {about} at "
+    f"{size}; generator {config.generator.name} of {count:,} parameters"
+  )
+
+
+def examples(entry: Entry, direction: str) -> list[Image.Image]:
+  """Images to translate: the run's own examples, or held-out ones.
+
+  They are as a user would give them: with the border that training cuts off,
+  and without the one that it adds. None where the data is not at hand.
+  """
+  start, _ = entry.run.algorithm.directions[direction]
+  stored = sorted((entry.workdir / "examples" / start).glob("*.png"))
+  if stored:
+    return [Image.open(path) for path in stored]
+  config = entry.run.config.data
+  try:
+    config = data.held_out(config) or config
+    domain = data.domain(config, start)
+    source = data.create(config if config.name == "pairs" else domain)
+  except InputError:
+    return []
+  order = shuffled(0, np.arange(min(_EXAMPLES, len(source))), len(source))
+  batch = source[order]
+  found = batch[start if start in batch else "image"]
+  return [
+    ImageOps.expand(Image.fromarray(x[..., 0] if len(x.T) == 1 else x),
+                    -domain.pad)
+    for x in found
+  ]  # fmt: skip
+
+
+def open_image(path: str, channels: int) -> Image.Image:
+  """Opens what was uploaded.
+
+  Raises:
+    InputError: where it is no image, or too large.
+  """
+  file = pathlib.Path(path)
+  if file.stat().st_size > _BYTES:
+    raise InputError(f"the file has more than {_BYTES >> 20} MiB")
+  return images.open_image(file.read_bytes(), "the file", channels, _LARGEST)
+
+
+def sampler(
+  run: Run, ema: bool = True
+) -> Callable[[int, int, float, float, int], Image.Image]:
+  """Returns `sample(seed, count, bound, position, toward)`, a picture.
+
+  Sample i is that of the seed, with no latent above `bound` in absolute value,
+  moved to `position` in [0, 1] of the way to sample i of the seed `toward`.
+  """
+  devices = jax.local_device_count()
+  size = -(-_SAMPLES // devices) * devices
+  decode = run_lib.decoder(run.algorithm)
+  variables = run_lib.replicate(sampling_variables(run.state, ema))
+  mixture, prior = data.mixture(run.config.data), run.config.latent
+
+  @jax.jit
+  def draw(seeds: jax.Array, bound: float, position: float) -> jax.Array:
+    ends = [
+      latents.truncate(
+        prior, run_lib.draw(run.algorithm, seed, jnp.arange(size)), bound
+      )
+      for seed in seeds
+    ]
+    return latents.interpolate(prior, *ends, position[None])[:, 0]
+
+  def sample(
+    seed: int, count: int, bound: float, position: float, toward: int
+  ) -> Image.Image:
+    for value in (seed, toward):
+      if value is None or not 0 <= value < 2**32:
+        raise InputError(
+          f"seed={value}: give a whole number from 0 to 2^32 - 1"
+        )
+    seeds = jnp.array([seed, toward], jnp.uint32)
+    made = decode(variables, draw(seeds, bound, jnp.float32(position)))
+    made = np.asarray(made)[: int(count)]
+    if mixture:
+      return pictures.picture({"generated": made}, mixture)
+    return pictures.grid(made)
+
+  return sample
+
+
+def page(entries: Sequence[Entry], ema: bool = True) -> Any:
+  """Returns the page of some runs, a `gradio.Blocks`.
+
+  Raises:
+    InputError: where Gradio is missing.
+  """
+  gradio = _gradio()
+  with gradio.Blocks(title="jaxgan", analytics_enabled=False) as blocks:
+    gradio.Markdown("# jaxgan")
+    for entry in entries:
+      with gradio.Tab(entry.name):
+        gradio.Markdown(describe(entry.run))
+        if entry.run.algorithm.directions:
+          _translator_tab(gradio, entry, ema)
+        else:
+          _sampler_tab(gradio, entry, ema)
+  return blocks
+
+
+def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
+  run, ways = entry.run, list(entry.run.algorithm.directions)
+  starts = {way: run.algorithm.directions[way][0] for way in ways}
+  shapes = data.example_shapes(run.config.data)
+  picks = {start: examples(entry, way) for way, start in starts.items()}
+  create = functools.cache(lambda way: translator(run, way, ema=ema))
+
+  def translate(image: Image.Image, way: str) -> tuple[Any, ...]:
+    made = create(way)(image)
+    near = "" if made.similarity is None else f"{made.similarity:.3f}"
+    return image, made.image, near, ""
+
+  def of_file(path: str | None, way: str) -> tuple[Any, ...]:
+    if path is None:
+      return None, None, "", ""
+    return translate(open_image(path, shapes[starts[way]][-1]), way)
+
+  def of_drawing(drawn: Any, way: str) -> tuple[Any, ...]:
+    layers = drawn and drawn["composite"]
+    if not layers or not layers.convert("RGBA").getchannel("A").getbbox():
+      return None, None, "", ""
+    paper = Image.new("RGBA", layers.size, "white")
+    paper.alpha_composite(layers.convert("RGBA"))
+    grey = shapes[starts[way]][-1] == 1
+    image = paper.convert("L" if grey else "RGB")
+    if _dark(picks[starts[way]]):
+      image = ImageOps.invert(image)
+    # All of the canvas is what the network sees.
+    height, width, _ = shapes[starts[way]]
+    pad = run.config.data[starts[way]].pad
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    return translate(_bordered(image, pad), way)
+
+  way = gradio.Radio(
+    ways, value=ways[0], label="direction", visible=len(ways) > 1
+  )
+  with gradio.Row():
+    with gradio.Column():
+      with gradio.Tab("Upload or pick"):
+        given = gradio.Image(
+          type="filepath",
+          label="image",
+          sources=["upload", "clipboard"],
+          elem_classes="pixels",
+        )
+        # The path as it is: opening it, and its errors, are ours.
+        given.preprocess = lambda payload: payload and payload.path
+      with gradio.Tab("Draw"):
+        drawn = gradio.Sketchpad(
+          type="pil",
+          label="drawing",
+          canvas_size=(_CANVAS, _CANVAS),
+          brush=gradio.Brush(default_size=_CANVAS // 16),
+          layers=False,
+        )
+      sets = {
+        start: gradio.Examples(
+          [[path] for path in _write(shown)],
+          [given],
+          label=f"examples of the {start}",
+          visible=start == starts[ways[0]],
+        ).dataset
+        for start, shown in picks.items()
+        if shown
+      }
+    with gradio.Column():
+      message = gradio.Markdown()
+      results = [
+        *(_picture(gradio, label) for label in ("source", "translation")),
+        gradio.Textbox(
+          label="similarity of their features (cosine)",
+          visible=run.algorithm.embed is not None,
+        ),
+        message,
+      ]
+
+  def again(path: str | None, drawn: Any, way: str) -> tuple[Any, ...]:
+    return of_file(path, way) if path else of_drawing(drawn, way)
+
+  for event, function, values in (
+    (given.change, of_file, [given, way]),
+    (drawn.change, of_drawing, [drawn, way]),
+    (way.change, again, [given, drawn, way]),
+  ):
+    event(_told(function, 3), values, results, show_progress="minimal")
+  way.change(
+    lambda way: [gradio.update(visible=key == starts[way]) for key in sets],
+    way,
+    list(sets.values()),
+  )
+
+
+def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
+  run = entry.run
+  points = data.mixture(run.config.data) is not None
+  sample = sampler(run, ema)
+  most = 4.0 if run.config.latent == "normal" else 1.0
+  with gradio.Row():
+    with gradio.Column():
+      values = [
+        gradio.Number(0, label="seed", precision=0),
+        gradio.Slider(
+          1, _SAMPLES, _SAMPLES if points else 16, step=1, label="count"
+        ),
+        gradio.Slider(
+          most / 40, most, most, label="truncation: the largest latent"
+        ),
+        gradio.Slider(0, 1, 0, label="interpolation, toward the seed below"),
+        gradio.Number(1, label="other seed", precision=0),
+      ]
+    with gradio.Column():
+      message = gradio.Markdown()
+      results = [_picture(gradio, "samples"), message]
+  gradio.on(  # when the page is opened, and when a value changes
+    None,
+    _told(lambda *given: (sample(*given), ""), 1),
+    values,
+    results,
+    show_progress="minimal",
+    trigger_mode="always_last",
+  )
+
+
+def _picture(gradio: Any, label: str) -> Any:
+  return gradio.Image(
+    label=label,
+    interactive=False,
+    format="png",
+    buttons=["download", "fullscreen"],
+    elem_classes="pixels",
+  )
+
+
+def _gradio() -> Any:
+  # Before it is imported, or it would report each start.
+  os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+  try:
+    import gradio
+  except ImportError as e:
+    raise InputError("the demo needs Gradio: pip install 'jaxgan[demo]'") from e
+  return gradio
+
+
+def _write(shown: Iterable[Image.Image]) -> list[str]:
+  """Writes images to a folder that lives as long as the process."""
+  folder = pathlib.Path(tempfile.mkdtemp(prefix="jaxgan-"))
+  atexit.register(shutil.rmtree, folder, ignore_errors=True)
+  return save(shown, folder)
+
+
+def save(shown: Iterable[Image.Image], folder: pathlib.Path) -> list[str]:
+  """Writes images as `0.png`, ... to a folder, and returns their paths."""
+  paths = []
+  for i, image in enumerate(shown):
+    paths.append(str(folder / f"{i}.png"))
+    image.save(paths[-1])
+  return paths
+
+
+def _bordered(image: Image.Image, pad: int) -> Image.Image:
+  """Takes back what reading an image by `data.pad` does to it."""
+  fill = image.getpixel((0, 0)) if pad < 0 else 0
+  return ImageOps.expand(image, -pad, fill)
+
+
+def _dark(shown: Sequence[Image.Image]) -> bool:
+  """Whether images have a dark border, or are not known."""
+  grey = [np.asarray(image.convert("L")) for image in shown]
+  border = [np.concatenate([x[0], x[-1], x[:, 0], x[:, -1]]) for x in grey]
+  return not border or np.concatenate(border).mean() < 128
+
+
+def _told(
+  function: Callable[..., tuple[Any, ...]], results: int
+) -> Callable[..., tuple[Any, ...]]:
+  """The function, with what the user can mend as the last of its results."""
+
+  @functools.wraps(function)
+  def guarded(*given: Any) -> tuple[Any, ...]:
+    try:
+      return function(*given)
+    except InputError as e:
+      return *[None] * results, f"**Error:** {e}"
+
+  return guarded
+
+
+def serve(
+  entries: Sequence[Entry],
+  ema: bool = True,
+  host: str | None = None,
+  port: int | None = None,
+) -> None:
+  """Serves the page of some runs until it is interrupted.
+
+  Args:
+    entries: see `load`.
+    ema: whether to use averaged weights.
+    host: address to listen on; by default Gradio's, of this machine alone.
+    port: by default the first free one from 7860.
+
+  Raises:
+    InputError: where Gradio is missing, or the port is taken.
+  """
+  gradio = _gradio()
+  # Of this machine's fonts: the usual themes fetch theirs.
+  theme = gradio.themes.Soft(
+    font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+  )
+  try:
+    blocks = page(entries, ema)
+    _, url, _ = blocks.launch(
+      server_name=host,
+      server_port=port,
+      show_error=True,
+      max_file_size=_BYTES,
+      theme=theme,
+      css=_CSS,
+      ssr_mode=False,
+      quiet=True,
+      prevent_thread_lock=True,
+    )
+  except OSError as e:
+    raise InputError(f"{first_line(e)}; give another --port") from e
+  print(f"serving {', '.join(x.name for x in entries)} at {url}", flush=True)
+  blocks.block_thread()
+
+
+def define() -> SimpleNamespace:
+  """Defines the flags of the command."""
+  return SimpleNamespace(
+    workdir=flags.DEFINE_multi_string(
+      "workdir", [], "Folder of a run; may be given several times."
+    ),
+    step=flags.DEFINE_string(
+      "step", None, "Round of the checkpoints, or 'best'; else the newest."
+    ),
+    ema=flags.DEFINE_bool("ema", True, "Whether to use averaged weights."),
+    host=flags.DEFINE_string(
+      "host", None, "Address to listen on; by default of this machine alone."
+    ),
+    port=flags.DEFINE_integer(
+      "port", None, "By default the first free one from 7860.", 1, 65535
+    ),
+    export=flags.DEFINE_string(
+      "export", None, "New folder for a Space with these runs."
+    ),
+  )
+
+
+def main(given: SimpleNamespace) -> None:
+  """Serves or exports what the flags name."""
+  if not given.export.value:
+    _gradio()  # before anything takes time
+  entries = load(given.workdir.value, given.step.value)
+  if not given.export.value:
+    serve(entries, given.ema.value, given.host.value, given.port.value)
+    return
+  from jaxgan import space  # which builds on this module
+
+  folder = pathlib.Path(given.export.value)
+  space.export(entries, folder, given.ema.value)
+  size = sum(x.stat().st_size for x in folder.rglob("*") if x.is_file())
+  print(
+    f"wrote {folder}, {size / 1e6:.1f} MB; to serve it: python app.py there, "
+    f"or hf upload USER/SPACE {folder} --repo-type=space"
+  )
+
+
+if __name__ == "__main__":
+  command.run(main, define)

@@ -1,0 +1,92 @@
+"""What a hosted Gradio Space needs, in one folder; see `launch/space/`."""
+
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgan import checkpoint, demo
+from jaxgan.config import InputError, flatten
+from jaxgan.demo import Entry
+from jaxgan.run import Run
+from jaxgan.train import create_algorithm, initial_state
+from jaxgan.train_step import sampling_variables
+
+TEMPLATE = pathlib.Path(__file__).parents[1] / "launch" / "space"
+
+
+def export(
+  entries: Sequence[Entry], folder: pathlib.Path, ema: bool = True
+) -> None:
+  """Writes what a Gradio Space needs to a new folder.
+
+  That is `launch/space/`, this package, and of each run a checkpoint of its
+  weights alone, without optimizers, averages or paths, with some examples.
+
+  Args:
+    entries: see `load`.
+    folder: where to.
+    ema: whether to use averaged weights.
+
+  Raises:
+    InputError: where the folder holds something, or launch/space is missing.
+  """
+  if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    raise InputError(f"{folder} holds something: give another --export")
+  if not TEMPLATE.is_dir():
+    raise InputError(f"no {TEMPLATE}: export from a checkout of jaxgan")
+  names = [entry.workdir.resolve().name for entry in entries]
+  for name in names:
+    if names.count(name) > 1:
+      raise InputError(f"two runs are named {name}: rename the folder of one")
+  shutil.copytree(TEMPLATE, folder, dirs_exist_ok=True)
+  shutil.copytree(
+    pathlib.Path(__file__).parent,
+    folder / "jaxgan",
+    ignore=shutil.ignore_patterns("__pycache__"),
+  )
+  card = folder / "README.md"
+  lines = [card.read_text()]
+  for name, entry in zip(names, entries, strict=True):
+    workdir = folder / "runs" / name
+    lines.append(f"* `{name}`: {demo.describe(entry.run)}.\n")
+    for way, (start, _) in entry.run.algorithm.directions.items():
+      own = workdir / "examples" / start
+      if not own.exists():
+        shown = demo.examples(entry, way)
+        own.mkdir(parents=True)
+        demo.save(shown, own)
+    config, state = _slim(entry.run, ema)
+    with checkpoint.open_manager(workdir) as manager:
+      checkpoint.save(manager, state, config)
+  card.write_text("".join(lines))
+
+
+def _slim(run: Run, ema: bool) -> tuple[ConfigDict, Any]:
+  """A run whose checkpoint holds little but what sampling needs."""
+  config = run.config.copy_and_resolve_references()
+  config.ema_decay = 0.0
+  for key in flatten(config):
+    if key.split(".")[-1] in ("path", "workdir"):
+      config.update_from_flattened_dict({key: ""})
+  config.inception = ""
+  for player in config.optimizers:
+    config.optimizers[player] = ConfigDict(
+      {"name": "sgd", "learning_rate": 1e-3}
+    )
+  algorithm = create_algorithm(config)
+  _, template = initial_state(config, algorithm)
+  params, model_state = sampling_variables(run.state, ema)
+  return config, run.state.replace(
+    params=params,
+    model_state=model_state,
+    opt_state=jax.tree.map(
+      lambda x: np.zeros(x.shape, x.dtype), template.opt_state
+    ),
+    ema_params={player: params[player] for player in algorithm.ema},
+    ema_model_state={player: model_state[player] for player in algorithm.ema},
+  )
