@@ -14,7 +14,7 @@ import urllib.request
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, command, load_config, shrink
+from conftest import ROOT, command, feature_net, load_config, shrink
 from PIL import Image
 
 from jaxgan import demo, latents, run
@@ -38,7 +38,7 @@ browser_only = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
   folder = tmp_path_factory.mktemp("demo")
-  for name in (*NAMES, "classifier"):
+  for name in NAMES:
     config = shrink(load_config(name))
     config.update(steps=2, eval_every=0)
     if name == "cyclegan":  # an upload has more to do than one of DTN
@@ -297,7 +297,7 @@ def test_what_cannot_be_shown(runs, tmp_path, monkeypatch):
   with pytest.raises(InputError, match="give --workdir"):
     demo.load([])
   with pytest.raises(InputError, match="makes no images"):
-    demo.load([str(runs / "classifier")])
+    demo.load([str(feature_net())])
   with pytest.raises(InputError, match="holds no checkpoints"):
     demo.load([str(tmp_path)])
   monkeypatch.setitem(sys.modules, "gradio", None)
