@@ -13,10 +13,16 @@ and given by --config.features.workdir=DIR.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import classifier_config, translation_config
+from jaxgan.config import InputError, classifier_config, translation_config
+
+_PRESETS = ("digits", "mnist_usps", "usps_mnist", "svhn_mnist", "faces")
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
+  if preset not in _PRESETS:
+    raise InputError(
+      f"no preset {preset!r}: choose one of {', '.join(_PRESETS)}"
+    )
   config = translation_config(preset)
   config.algorithm = "dtn"
   del config.loss, config.penalty  # it has its own
@@ -55,6 +61,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
     # The classifier of a few handwritten digits knows only 62 % of the typeset
     # ones, so images count for less by what it thinks of them.
     config.weights.update(constancy=5.0, identity=5.0, total_variation=1.0)
+    config.n_critic = 3  # with one update, noise about the digits stays
     for optimizer in config.optimizers.values():
       optimizer.learning_rate = 1e-3
   elif preset == "svhn_mnist":

@@ -10,6 +10,7 @@ import functools
 import os
 import pathlib
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from PIL import Image, ImageOps
 
 from jaxgan import command, data, latents, pictures
 from jaxgan import run as run_lib
-from jaxgan.config import InputError, first_line
+from jaxgan.config import InputError
 from jaxgan.data import images
 from jaxgan.data.batches import shuffled
 from jaxgan.run import Run
@@ -38,7 +39,7 @@ _CSS = """
   image-rendering: pixelated; object-fit: contain; width: 100%;
   min-height: 256px;
 }
-.gallery-item img {image-rendering: pixelated;}
+.examples img {image-rendering: pixelated;}
 """
 _LARGEST = 4096  # pixels of an image's side
 _BYTES = 10 << 20  # of an uploaded file
@@ -76,6 +77,8 @@ def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
         f"{workdir} is a run of {found.config.algorithm!r}, which makes no "
         "images"
       )
+    if workdir.resolve() in {entry.workdir.resolve() for entry in entries}:
+      raise InputError(f"--workdir={workdir} is given twice")
     name = workdir.resolve().name
     if name in {entry.name for entry in entries}:
       name = str(workdir)
@@ -166,11 +169,9 @@ def sampler(
   def sample(
     seed: int, count: int, bound: float, position: float, toward: int
   ) -> Image.Image:
-    for value in (seed, toward):
+    for name, value in (("seed", seed), ("other seed", toward)):
       if value is None or not 0 <= value < 2**32:
-        raise InputError(
-          f"seed={value}: give a whole number from 0 to 2^32 - 1"
-        )
+        raise InputError(f"{name}: give a whole number from 0 to 2^32 - 1")
     seeds = jnp.array([seed, toward], jnp.uint32)
     made = decode(variables, draw(seeds, bound, jnp.float32(position)))
     made = np.asarray(made)[: int(count)]
@@ -245,26 +246,36 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
           sources=["upload", "clipboard"],
           elem_classes="pixels",
         )
-        # The path as it is: opening it, and its errors, are ours.
+        # The path as it is: opening it, and its errors, are ours. Gradio would
+        # forget it in an update of more than the value.
         given.preprocess = lambda payload: payload and payload.path
       with gradio.Tab("Draw"):
         drawn = gradio.Sketchpad(
           type="pil",
           label="drawing",
           canvas_size=(_CANVAS, _CANVAS),
-          brush=gradio.Brush(default_size=_CANVAS // 16),
+          brush=gradio.Brush(_CANVAS // 16, colors=["#000000"]),
           layers=False,
         )
-      sets = {
-        start: gradio.Examples(
-          [[path] for path in _write(shown)],
-          [given],
-          label=f"examples of the {start}",
-          visible=start == starts[ways[0]],
-        ).dataset
-        for start, shown in picks.items()
-        if shown
-      }
+      sets = {}
+      for start, shown in picks.items():
+        if shown:
+          sets[start] = gradio.Gallery(
+            paths := _write(shown),
+            label=f"examples of the {start}",
+            columns=_EXAMPLES,
+            height=100,
+            object_fit="contain",
+            allow_preview=False,
+            interactive=False,
+            elem_classes="examples",
+            visible=start == starts[ways[0]],
+          )
+
+          def pick(event: gradio.SelectData, paths=tuple(paths)) -> str:
+            return paths[event.index]
+
+          sets[start].select(pick, None, given)
     with gradio.Column():
       message = gradio.Markdown()
       results = [
@@ -276,13 +287,18 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
         message,
       ]
 
-  def again(path: str | None, drawn: Any, way: str) -> tuple[Any, ...]:
-    return of_file(path, way) if path else of_drawing(drawn, way)
+  def again(
+    path: str | None, drawn: Any, drew: bool, way: str
+  ) -> tuple[Any, ...]:
+    return of_drawing(drawn, way) if drew else of_file(path, way)
 
+  drew = gradio.State(False)  # whether that came last
+  given.change(lambda: False, None, drew)
+  drawn.change(lambda: True, None, drew)
   for event, function, values in (
     (given.change, of_file, [given, way]),
     (drawn.change, of_drawing, [drawn, way]),
-    (way.change, again, [given, drawn, way]),
+    (way.change, again, [given, drawn, drew, way]),
   ):
     event(_told(function, 3), values, results, show_progress="minimal")
   way.change(
@@ -313,9 +329,13 @@ def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
     with gradio.Column():
       message = gradio.Markdown()
       results = [_picture(gradio, "samples"), message]
+
+  def draw(*given: Any) -> tuple[Image.Image, str]:
+    return sample(*given), ""
+
   gradio.on(  # when the page is opened, and when a value changes
     None,
-    _told(lambda *given: (sample(*given), ""), 1),
+    _told(draw, 1),
     values,
     results,
     show_progress="minimal",
@@ -402,30 +422,42 @@ def serve(
     port: by default the first free one from 7860.
 
   Raises:
-    InputError: where Gradio is missing, or the port is taken.
+    InputError: where Gradio is missing, or the address cannot be had.
   """
   gradio = _gradio()
+  if host or port:
+    _check_address(host or "127.0.0.1", port or 0)
   # Of this machine's fonts: the usual themes fetch theirs.
   theme = gradio.themes.Soft(
     font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
   )
-  try:
-    blocks = page(entries, ema)
-    _, url, _ = blocks.launch(
-      server_name=host,
-      server_port=port,
-      show_error=True,
-      max_file_size=_BYTES,
-      theme=theme,
-      css=_CSS,
-      ssr_mode=False,
-      quiet=True,
-      prevent_thread_lock=True,
-    )
-  except OSError as e:
-    raise InputError(f"{first_line(e)}; give another --port") from e
+  blocks = page(entries, ema)
+  _, url, _ = blocks.launch(
+    server_name=host,
+    server_port=port,
+    show_error=True,
+    max_file_size=_BYTES,
+    theme=theme,
+    css=_CSS,
+    ssr_mode=False,
+    quiet=True,
+    prevent_thread_lock=True,
+  )
   print(f"serving {', '.join(x.name for x in entries)} at {url}", flush=True)
   blocks.block_thread()
+
+
+def _check_address(host: str, port: int) -> None:
+  """Refuses an address at which Gradio would try for ever."""
+  try:
+    family, *_, address = socket.getaddrinfo(host, port)[0]
+    with socket.create_server(address[:2], family=family):
+      pass
+  except OSError as e:
+    raise InputError(
+      f"cannot listen at {host}, port {port or 'any'} ({e.strerror or e}): "
+      "give another --host or --port"
+    ) from e
 
 
 def define() -> SimpleNamespace:

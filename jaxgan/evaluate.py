@@ -52,7 +52,9 @@ def summary(protocol: Mapping[str, Any]) -> str:
     if "classifier_accuracy" in protocol:
       net += f" (accuracy {protocol['classifier_accuracy']:.4f})"
     parts.append(f"features: {net}, resizer: {protocol['resizer']}")
-  for way in {"backward", "identity"} & protocol.keys():
+  for way in ("backward", "identity"):
+    if way not in protocol:
+      continue
     back = protocol[way]
     parts.append(f"{way}: {back['samples']} samples")
     if "real" in back:

@@ -138,7 +138,12 @@ def weights_of(
   Raises:
     InputError: where it is another one.
   """
-  run = _load(pathlib.Path(workdir), shape)
+  try:
+    run = _load(pathlib.Path(workdir), shape)
+  except InputError as e:
+    raise InputError(
+      f"{e}; see features.workdir, features.image_size and features.channels"
+    ) from e
   own, wanted = (
     json.dumps(x.to_dict(), sort_keys=True)
     for x in (run.config.classifier, network)
@@ -148,6 +153,7 @@ def weights_of(
       f"the classifier in {workdir} is {own}, not {wanted}: set "
       "features.network to the former"
     )
+  print(f"features of a classifier of {run.config.data.name}, in {workdir}")
   params, model_state = sampling_variables(run.state)
   return params["classifier"], model_state["classifier"]
 

@@ -4,7 +4,6 @@ Of the authors' code of CycleGAN and Pix2Pix, see `jaxgan/published.py`, or of
 FaceNet, `jaxgan/models/facenet.py`, for DTN.
 """
 
-import json
 import pathlib
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -19,7 +18,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import checkpoint, command, data, weights
 from jaxgan.config import InputError, classifier_config, translation_config
-from jaxgan.logging import replace
+from jaxgan.logging import write_config
 from jaxgan.models import facenet
 from jaxgan.published import Architecture, Network, read
 from jaxgan.train import create_algorithm, initial_state
@@ -180,8 +179,7 @@ def _new(workdir: str | pathlib.Path) -> pathlib.Path:
 
 def _save(workdir: pathlib.Path, state: TrainState, config: ConfigDict) -> None:
   workdir.mkdir(parents=True, exist_ok=True)
-  text = json.dumps(json.loads(config.to_json()), indent=2)
-  replace(workdir / "config.json", text + "\n")
+  write_config(workdir, config)
   with checkpoint.open_manager(workdir) as manager:
     checkpoint.save(manager, state, config)
 
@@ -293,6 +291,8 @@ def main(given: SimpleNamespace) -> None:
   if not given.workdir.value:
     raise InputError("give --workdir=DIR, a folder for the run")
   if facenet_file:
+    if files or given.image_size.value is not None:
+      raise InputError("--features is for a run of FaceNet: give no other file")
     import_facenet(facenet_file, given.workdir.value)
     return
   import_files(files, given.workdir.value, given.image_size.value)

@@ -138,6 +138,12 @@ def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
   ]
 
 
+def write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Writes `config.json`, for people."""
+  text = json.dumps(json.loads(config.to_json()), indent=2)
+  replace(workdir / "config.json", f"{text}\n")
+
+
 def replace(path: pathlib.Path, text: str) -> None:
   """Writes a file such that a crash leaves the old or the new one whole."""
   temporary = path.with_name(f"{path.name}.tmp")

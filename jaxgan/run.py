@@ -60,7 +60,9 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> Run:
     step = None if step is None else int(step)
     config = checkpoint.stored_config(manager, step)
     if config is None:
-      raise InputError(f"no checkpoint in {workdir} can be read")
+      raise InputError(
+        f"no checkpoint in {workdir} can be read: train again, elsewhere"
+      )
     try:
       algorithm = create_algorithm(config)
     except (AttributeError, KeyError) as e:

@@ -25,7 +25,8 @@ def export(
   """Writes what a Gradio Space needs to a new folder.
 
   That is `launch/space/`, this package, and of each run a checkpoint of its
-  weights alone, without optimizers, averages or paths, with some examples.
+  weights alone, without optimizers, averages or paths, with some examples. The
+  folder gets its name when it is complete.
 
   Args:
     entries: see `load`.
@@ -33,26 +34,30 @@ def export(
     ema: whether to use averaged weights.
 
   Raises:
-    InputError: where the folder holds something, or launch/space is missing.
+    InputError: where the folder holds something or is part of what is copied,
+      or launch/space is missing.
   """
+  package = pathlib.Path(__file__).parent
   if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
     raise InputError(f"{folder} holds something: give another --export")
   if not TEMPLATE.is_dir():
     raise InputError(f"no {TEMPLATE}: export from a checkout of jaxgan")
+  for source in (package, TEMPLATE):
+    if folder.resolve().is_relative_to(source.resolve()):
+      raise InputError(f"{folder} lies in {source}: give another --export")
   names = [entry.workdir.resolve().name for entry in entries]
   for name in names:
     if names.count(name) > 1:
       raise InputError(f"two runs are named {name}: rename the folder of one")
-  shutil.copytree(TEMPLATE, folder, dirs_exist_ok=True)
-  shutil.copytree(
-    pathlib.Path(__file__).parent,
-    folder / "jaxgan",
-    ignore=shutil.ignore_patterns("__pycache__"),
-  )
-  card = folder / "README.md"
+  partial = folder.with_name(f"{folder.name}.partial")
+  shutil.rmtree(partial, ignore_errors=True)
+  ignore = shutil.ignore_patterns("__pycache__")
+  shutil.copytree(TEMPLATE, partial, ignore=ignore)
+  shutil.copytree(package, partial / "jaxgan", ignore=ignore)
+  card = partial / "README.md"
   lines = [card.read_text()]
   for name, entry in zip(names, entries, strict=True):
-    workdir = folder / "runs" / name
+    workdir = partial / "runs" / name
     lines.append(f"* `{name}`: {demo.describe(entry.run)}.\n")
     for way, (start, _) in entry.run.algorithm.directions.items():
       own = workdir / "examples" / start
@@ -63,7 +68,10 @@ def export(
     config, state = _slim(entry.run, ema)
     with checkpoint.open_manager(workdir) as manager:
       checkpoint.save(manager, state, config)
+    for path in workdir.rglob("commit_success.txt"):
+      path.write_text("")  # it would tell where that was written
   card.write_text("".join(lines))
+  partial.replace(folder)
 
 
 def _slim(run: Run, ema: bool) -> tuple[ConfigDict, Any]:

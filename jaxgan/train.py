@@ -1,11 +1,10 @@
 """The training loop, for every algorithm."""
 
-import json
 import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,7 +21,7 @@ from jaxgan import checkpoint, data, parallel, pictures
 from jaxgan import config as config_lib
 from jaxgan.config import InputError, first_line
 from jaxgan.data.batches import feed, make_prepare, shuffled, unaugmented
-from jaxgan.logging import import_wandb, open_logs, replace, rows
+from jaxgan.logging import import_wandb, open_logs, rows, write_config
 from jaxgan.train_step import (
   GUARDED,
   Algorithm,
@@ -82,11 +81,11 @@ def initial_state(
   return create, template
 
 
-def with_pretrained(state: TrainState, algorithm: Algorithm) -> TrainState:
-  """The first state, with the weights that were trained before."""
+def with_pretrained(state: TrainState, found: Mapping[str, Any]) -> TrainState:
+  """The first state, with what `Algorithm.pretrained` found."""
   trees = {"params": state.params, "model_state": state.model_state}
-  for name, found in algorithm.pretrained().items():
-    for key, tree in zip(trees, found, strict=True):
+  for name, own in found.items():
+    for key, tree in zip(trees, own, strict=True):
       trees[key] = {**trees[key], name: tree}
   return state.replace(**trees)
 
@@ -127,6 +126,9 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     from jaxgan import measure  # which trains classifiers by this function
 
     measure.check(config, config.inception)
+  # Not where a checkpoint has it.
+  begun = any((workdir / "checkpoints").glob("[0-9]*"))
+  found = {} if begun else algorithm.pretrained()
   source = data.create(config.data)
   updates = minibatches(algorithm)
   _claim(workdir)
@@ -156,10 +158,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       ),
       mapping,
     )
-    replace(
-      workdir / "config.json",
-      json.dumps(json.loads(config.to_json()), indent=2) + "\n",
-    )
+    write_config(workdir, config)
     mixture = data.mixture(config.data)
     shown = source[
       shuffled(
@@ -170,7 +169,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     ]
     shown = unaugmented(shown, config.data)
     if state is None:
-      state = with_pretrained(create(init_rng, shown), algorithm)
+      state = with_pretrained(create(init_rng, shown), found)
       print(
         parameter_overview.get_parameter_overview(
           state.params, include_stats=False

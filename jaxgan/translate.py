@@ -1,9 +1,10 @@
 """Translates images: `python -m jaxgan.translate --workdir=DIR ...`.
 
-An image keeps its size. By default it is brought to the scale of the training
+An image keeps its size, but where a network makes images of one size, as DTN's
+does: it gets the central part that training would have cut out, and only that
+is translated. By default an image is brought to the scale of the training
 images for the network, and its translation back, since a network knows no other
-scale. A network that makes images of one size, as DTN's does, gets the central
-part that training would have cut out, and only that is translated.
+scale.
 """
 
 import pathlib
@@ -100,6 +101,12 @@ def translator(
     made = Image.fromarray(made[0, ..., 0] if made.shape[-1] == 1 else made[0])
     return Translation(made, None if similarity is None else similarity.item())
 
+  def resized(made: Translation, size: tuple[int, ...]) -> Translation:
+    if made.image.size == size:
+      return made
+    image = made.image.resize(size, Image.Resampling.BICUBIC)
+    return made._replace(image=image)
+
   larger = jax.ShapeDtypeStruct((1, 2 * height, 2 * width, channels), "uint8")
   shapes = jax.eval_shape(
     lambda x: apply(variables, {**batch, start: to_float(x)}), larger
@@ -116,10 +123,7 @@ def translator(
       across, down = (side + 2 * pad for side in image.size)
       scale = min(across / width, down / height)
       size = tuple(max(1, round(side * scale)) for side in (width, height))
-      if made.image.size == size:
-        return made
-      larger = made.image.resize(size, Image.Resampling.BICUBIC)
-      return made._replace(image=larger)
+      return resized(made, size)
 
     return of_center
 
@@ -140,11 +144,7 @@ def translator(
     if own != size:
       image = image.resize(own, Image.Resampling.BICUBIC)
     made = of_array(np.asarray(image).reshape(*image.size[::-1], channels))
-    if made.image.size == size:
-      return made
-    return made._replace(
-      image=made.image.resize(size, Image.Resampling.BICUBIC)
-    )
+    return resized(made, size)
 
   return translate
 

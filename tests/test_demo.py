@@ -4,8 +4,10 @@ import contextlib
 import importlib.util
 import io
 import os
+import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -179,6 +181,10 @@ def test_what_cannot_be_translated_gets_a_message(page):
   ):
     page.reload()
     panel = show(page, "dtn")
+    # After an example, since such a click may change the upload, too.
+    panel.locator(".gallery-item:visible").first.click()
+    changed(page, picture(panel, "translation"))
+    panel.get_by_label("Remove Image").first.click()
     upload(panel, name, contents)
     page.get_by_text(message).first.wait_for()
   page.reload()
@@ -189,7 +195,7 @@ def test_what_cannot_be_translated_gets_a_message(page):
 
 @browser_only
 def test_a_drawing_is_translated(page):
-  panel = show(page, "dtn")
+  panel = show(page, "cyclegan")
   panel.get_by_role("tab", name="Draw").click()
   panel.get_by_label("Brush", exact=True).click()
   canvas = panel.locator("canvas").first
@@ -203,12 +209,19 @@ def test_a_drawing_is_translated(page):
   page.mouse.up()
   changed(page, made, before)
   drawn = pixels(page, changed(page, picture(panel, "source")))
-  assert drawn.shape == (16, 16)
-  assert drawn[0].max() < 20 < 100 < drawn.max()  # light ink on a dark ground
+  assert drawn.shape == (20, 20)
+  assert drawn[0].max() < 20 < 230 < drawn.max()  # light ink on a dark ground
+  # Another direction is of the drawing, whatever is to be uploaded.
+  before = picture(panel, "translation").get_attribute("src")
+  panel.get_by_text("backward").click()
+  changed(page, picture(panel, "translation"), before)
+  same = changed(page, picture(panel, "source"))
+  np.testing.assert_array_equal(pixels(page, same), drawn)
 
 
 @browser_only
 def test_directions_have_their_examples(page):
+  page.reload()
   panel = show(page, "cyclegan")
   assert panel.get_by_label("similarity").count() == 0
   panel.get_by_text("examples of the source").wait_for()
@@ -240,7 +253,7 @@ def test_samples_follow_the_sliders(page):
   box = panel.get_by_label("seed", exact=True)
   box.fill("-1")
   box.press("Enter")
-  panel.get_by_text("seed=-1: give a whole number").wait_for()
+  panel.get_by_text("seed: give a whole number").wait_for()
 
 
 # Without a browser.
@@ -300,9 +313,22 @@ def test_what_cannot_be_shown(runs, tmp_path, monkeypatch):
     demo.load([str(feature_net())])
   with pytest.raises(InputError, match="holds no checkpoints"):
     demo.load([str(tmp_path)])
+  with pytest.raises(InputError, match="is given twice"):
+    demo.load([str(runs / "nsgan"), str(runs / "nsgan" / ".")])
   monkeypatch.setitem(sys.modules, "gradio", None)
   with pytest.raises(InputError, match=r"pip install 'jaxgan\[demo\]'"):
     demo.page([])
+
+
+def test_addresses_that_cannot_be_had():
+  with socket.create_server(("127.0.0.1", 0)) as taken:
+    port = taken.getsockname()[1]
+    with pytest.raises(InputError, match=f"port {port} .*another --host or"):
+      demo._check_address("127.0.0.1", port)
+  for host in ("256.1.1.1", "203.0.113.7"):
+    with pytest.raises(InputError, match=f"cannot listen at {host}, port any"):
+      demo._check_address(host, 0)
+  demo._check_address("127.0.0.1", 0)
 
 
 def test_two_runs_of_one_name(runs, tmp_path):
@@ -344,18 +370,19 @@ def test_an_exported_run_makes_what_the_run_makes(runs, space):
       for key in a:
         np.testing.assert_allclose(a[key], b[key], atol=1e-6)
     # Nothing but weights, and no paths.
-    assert not demo.jax.tree.leaves(theirs.state.opt_state) or all(
-      x.size == 1 for x in demo.jax.tree.leaves(theirs.state.opt_state)
-    )
-    flat = flatten(theirs.config)
-    assert not any(
-      flat[key] for key in flat if key.endswith(("path", "workdir"))
-    )
+    sizes = {x.size for x in demo.jax.tree.leaves(theirs.state.opt_state)}
+    assert sizes <= {1}
+    for key, value in flatten(theirs.config).items():
+      assert not (key.endswith(("path", "workdir")) and value)
   sizes = [
     sum(x.stat().st_size for x in folder.rglob("*") if x.is_file())
     for folder in (runs / "nsgan/checkpoints", space / "runs/nsgan/checkpoints")
   ]
   assert sizes[1] < sizes[0]
+  for path in space.rglob("*"):
+    if path.is_file():
+      assert str(space.parent).encode() not in path.read_bytes(), path
+      assert str(runs).encode() not in path.read_bytes(), path
 
 
 def test_the_card_and_the_requirements(space):
@@ -374,11 +401,23 @@ def test_the_card_and_the_requirements(space):
 
 @browser_only
 def test_the_exported_folder_serves_itself(space):
+  from gradio_client import Client
+
+  (space / "runs" / ".DS_Store").touch()  # is passed over
   with serving(["app.py"], space, PYTHONPATH="") as address:
     with urllib.request.urlopen(address) as response:
       page = response.read().decode()
+    client = Client(address, verbose=False)
+    made, message = client.predict(3, 4, 4.0, 0.0, 1, api_name="/draw")
+    client.close()
   for name in NAMES:
     assert name in page
+  assert message == ""
+  with Image.open(made) as image:
+    expected = demo.sampler(run.load(space / "runs/nsgan"))(3, 4, 4.0, 0.0, 1)
+    np.testing.assert_allclose(
+      np.asarray(image.convert("RGB"), int), np.asarray(expected), atol=2
+    )
 
 
 def test_an_export_overwrites_nothing(runs, tmp_path, monkeypatch):
@@ -386,6 +425,10 @@ def test_an_export_overwrites_nothing(runs, tmp_path, monkeypatch):
   (tmp_path / "file").touch()
   with pytest.raises(InputError, match="give another --export"):
     space_lib.export(entries, tmp_path)
+  inside = pathlib.Path(demo.__file__).parent / "space_out"
+  with pytest.raises(InputError, match="lies in .*jaxgan: give another"):
+    space_lib.export(entries, inside)
+  assert not inside.exists()
   monkeypatch.setattr(space_lib, "TEMPLATE", tmp_path / "none")
   with pytest.raises(InputError, match="from a checkout of jaxgan"):
     space_lib.export(entries, tmp_path / "space")

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tensorflow_datasets as tfds
 from conftest import feature_net, load_config, shrink
 from ml_collections import ConfigDict
 from PIL import Image
@@ -165,7 +166,7 @@ def test_losses_by_hand(norm):
     ),
   )
   algorithm, state, batches = start(config)
-  state = with_pretrained(state, algorithm)
+  state = with_pretrained(state, algorithm.pretrained())
   # Made of the state with that net.
   batches = jax.jit(
     jax.vmap(algorithm.before, (None, 0, None), axis_name="batch")
@@ -270,9 +271,14 @@ def test_devices_do_not_change_the_result():
 def test_more_turns_of_the_generator():
   config = tiny(n_critic=1, n_generator=2)
   algorithm = create_algorithm(config)
+  assert algorithm.schedule == (("critic", 1), ("generator", 2))
   state, _ = play(algorithm, pairs(config, 2), 1)
-  assert state.step == 1
   assert not state.halted
+  # The second update sees the second minibatch.
+  once = algorithm._replace(schedule=(("critic", 1), ("generator", 1)))
+  other, _ = play(once, pairs(config, 2), 1)
+  assert difference(state.params["critic"], other.params["critic"]) < 1e-6
+  assert difference(state.params["generator"], other.params["generator"]) > 1e-4
 
 
 def test_samples_are_of_both_domains():
@@ -322,6 +328,71 @@ def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   config.steps = 2
   assert train(config, tmp_path / "first").step == 2
   assert "resuming" in capsys.readouterr().out
+
+
+class Street(tfds.core.GeneratorBasedBuilder):
+  """Noise, in the form and with the splits of svhn_cropped."""
+
+  VERSION = tfds.core.Version("1.0.0")
+  SHAPE = 32, 32, 3
+  SPLITS = "train", "test", "extra"
+
+  def _info(self):
+    features = tfds.features.FeaturesDict(
+      {
+        "image": tfds.features.Image(shape=self.SHAPE),
+        "label": tfds.features.ClassLabel(num_classes=10),
+      }
+    )
+    return tfds.core.DatasetInfo(builder=self, features=features)
+
+  def _split_generators(self, dl_manager):
+    return {split: self._generate_examples() for split in self.SPLITS}
+
+  def _generate_examples(self):
+    rng = np.random.default_rng(0)
+    for i in range(20):
+      pixels = rng.integers(0, 256, self.SHAPE, np.uint8)
+      yield i, {"image": Image.fromarray(pixels.squeeze()), "label": i % 10}
+
+
+class Postal(Street):
+  """In the form of mnist."""
+
+  SHAPE = 28, 28, 1
+  SPLITS = "train", "test"
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_digits_of_the_paper(tmp_path, monkeypatch):
+  monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  for builder in (Street, Postal):
+    made = builder(data_dir=tmp_path, file_format="array_record")
+    made.download_and_prepare()
+
+  def brief(preset):
+    config = load_config("classifier", preset)
+    config.update(steps=1, batch_size=16)
+    return config
+
+  monkeypatch.setattr(features, "classifier_config", brief)
+  config = load_config("dtn", "svhn_mnist")
+  config.update(steps=1, batch_size=16, eval_every=0)
+  config.generator.width = config.critic.width = 4
+  config.features.network.widths = (4, 4, 4)
+  config.data.source.name, config.data.target.name = "street", "postal"
+  state = train(config, tmp_path / "run")
+  assert not state.halted
+  # Its net has learned from the images of the extra split.
+  (folder,) = (
+    x for x in (tmp_path / "cache/jaxgan/classifiers").iterdir() if x.is_dir()
+  )
+  learned = run.load(folder).config
+  assert (learned.data.name, learned.data.split) == ("street", "extra")
+  assert state.params["features"]["Conv_0"]["kernel"].shape == (5, 5, 3, 4)
+  assert state.params["features"]["Dense_0"]["kernel"].shape[1] == 128
+  assert data.held_out(config.data).source.split == "test"
 
 
 # What cannot work.

@@ -125,8 +125,13 @@ def test_only_two_modes_are_known(tmp_path):
     train(small(wandb="yes"), tmp_path)
 
 
-def test_without_a_login_online_is_refused(tmp_path):
+def test_without_a_login_online_is_refused(tmp_path, monkeypatch):
   pytest.importorskip("wandb")
+  for key in ("WANDB_API_KEY", "WANDB_MODE"):
+    monkeypatch.delenv(key, raising=False)
+  for key in ("HOME", "NETRC", "WANDB_CONFIG_DIR"):
+    monkeypatch.setenv(key, str(tmp_path / "nobody"))
+  monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
   result = command(
     "main", f"--config={ROOT}/configs/nsgan.py", "--workdir=run",
     "--config.wandb=online", "--config.steps=1", cwd=tmp_path,

@@ -259,13 +259,14 @@ def _check(config: ConfigDict) -> None:
     raise InputError(
       f"features.distance={own.distance!r}: choose one of {list(_DISTANCES)}"
     )
-  for key, known, allowed in (
-    ("image_size", own.image_size >= 4, "4 or more"),
-    ("channels", own.channels in (1, 3), "1 or 3"),
-  ):
-    if own[key] and not known:
-      raise InputError(
-        f"features.{key}={own[key]}: give {allowed}, or 0 for the source's"
-      )
+  if own.image_size != 0 and own.image_size < 4:
+    raise InputError(
+      f"features.image_size={own.image_size}: give 4 or more, or 0 for the "
+      "source's"
+    )
+  if own.channels not in (0, 1, 3):
+    raise InputError(
+      f"features.channels={own.channels}: give 1 or 3, or 0 for the source's"
+    )
   if not any(config.weights.values()):
     raise InputError("all weights are 0: give one above 0")

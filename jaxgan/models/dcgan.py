@@ -30,7 +30,7 @@ def doublings(shape: tuple[int, ...], sizes: tuple[int, ...]) -> int:
   if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in sizes:
     raise InputError(
       f"this network makes images of side {', '.join(map(str, sizes))}, not "
-      f"{'x'.join(map(str, shape))}: set data.image_size, or use the mlp"
+      f"{'x'.join(map(str, shape))}: set data.image_size to one of these"
     )
   return (shape[0] // 3 * 2 if shape[0] % 3 == 0 else shape[0]).bit_length() - 3
 
