@@ -8,7 +8,9 @@ three classes; see `jaxgan/algorithms/dtn.py`. Presets: "digits" (built in),
 the data of that name, see `jaxgan.config.translation_config`. For digits, f is
 a classifier of the source, which is trained first, once. For faces it is
 FaceNet, made by `python -m jaxgan.import_torch --features=FILE --workdir=DIR`
-and given by --config.features.workdir=DIR.
+and given by --config.features.workdir=DIR. Default: 81.7 % of the handwritten
+digits keep their label, in a minute and a half; MNIST -> USPS 96.3 %, USPS ->
+MNIST 95.8 %; see the README.
 """
 
 from ml_collections import ConfigDict

@@ -260,22 +260,24 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
       sets = {}
       for start, shown in picks.items():
         if shown:
-          sets[start] = gradio.Gallery(
-            paths := _write(shown),
-            label=f"examples of the {start}",
-            columns=_EXAMPLES,
-            height=100,
-            object_fit="contain",
-            allow_preview=False,
-            interactive=False,
-            elem_classes="examples",
-            visible=start == starts[ways[0]],
-          )
+          paths = _write(shown)
+          with gradio.Column(visible=start == starts[ways[0]]) as sets[start]:
+            gradio.Markdown(f"examples of the {start}")
+            gallery = gradio.Gallery(
+              paths,
+              show_label=False,
+              columns=_EXAMPLES // 2,
+              object_fit="contain",
+              allow_preview=False,
+              interactive=False,
+              buttons=[],
+              elem_classes="examples",
+            )
 
           def pick(event: gradio.SelectData, paths=tuple(paths)) -> str:
             return paths[event.index]
 
-          sets[start].select(pick, None, given)
+          gallery.select(pick, None, given)
     with gradio.Column():
       message = gradio.Markdown()
       results = [
@@ -328,7 +330,7 @@ def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
       ]
     with gradio.Column():
       message = gradio.Markdown()
-      results = [_picture(gradio, "samples"), message]
+      results = [_picture(gradio), message]
 
   def draw(*given: Any) -> tuple[Image.Image, str]:
     return sample(*given), ""
@@ -343,9 +345,10 @@ def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   )
 
 
-def _picture(gradio: Any, label: str) -> Any:
+def _picture(gradio: Any, label: str = "") -> Any:
   return gradio.Image(
     label=label,
+    show_label=bool(label),
     interactive=False,
     format="png",
     buttons=["download", "fullscreen"],

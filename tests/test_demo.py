@@ -236,7 +236,7 @@ def test_directions_have_their_examples(page):
 def test_samples_follow_the_sliders(page):
   panel = show(page, "nsgan")
   assert "gan (non_saturating), round 2, of digits" in panel.inner_text()
-  made = picture(panel, "samples")
+  made = panel.locator(".pixels img")
   seen = [changed(page, made)]
   for label, value in (
     ("seed", "7"),
