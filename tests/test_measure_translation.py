@@ -89,6 +89,49 @@ def test_unpaired_digits(monkeypatch):
   assert protocol["translated"]["data"]["source"]["split"] == "test"
 
 
+def test_what_should_not_change_and_what_should_be_kept(monkeypatch):
+  monkeypatch.setattr(features, "create", ink_net)
+  config = shrink(load_config("dtn"))
+
+  def sample(params, model_state, batch, train=False):
+    return {
+      f"{start} -> target": jnp.clip(x + 0.5, -1, 1)
+      for start, x in batch.items()
+    }
+
+  def embed(params, model_state, images):
+    return images[:, 4, 4:12, 0] + 1.5
+
+  algorithm = create_algorithm(config)._replace(sample=sample, embed=embed)
+  evaluate, protocol = measure.create(config, algorithm, count=70)
+  metrics = evaluate(({}, {}))
+  held_out = data.held_out(config.data)
+  for prefix, side in (("", "source"), ("identity ", "target")):
+    source = data.create(data.domain(held_out, side))
+    order = measure_translation.shuffled(0, np.arange(len(source)), len(source))
+    batch = source[order[:70]]
+    x = batch["image"] / 127.5 - 1
+    made = np.clip(np.rint((x + 1.5) * 127.5), 0, 255) / 127.5 - 1
+    a, b = (embed({}, {}, y) for y in (x, made))
+    cosines = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
+    found = metrics[f"{prefix}embedding similarity"]
+    np.testing.assert_allclose(found.value, cosines.mean(), rtol=1e-4)
+    assert found.lower is False
+    name = "L1" if prefix else "L1 to the source"
+    np.testing.assert_allclose(
+      metrics[prefix + name].value, np.abs(made - x).mean(), rtol=1e-4
+    )
+    pixels = np.rint((made + 1) * 127.5).reshape(70, -1)[:, 50:60]
+    right = (pixels.argmax(1) == batch["label"]).mean()
+    name = f"{prefix}typeset_digits-accuracy"
+    np.testing.assert_allclose(metrics[name].value, right)
+  # Of what should not change, no distance of distributions.
+  assert "typeset_digits-FID" in metrics
+  assert not any("identity" in name and "FID" in name for name in metrics)
+  assert next(iter(metrics)) == "typeset_digits-accuracy"
+  assert protocol["identity"]["samples"] == 70
+
+
 def test_pairs_without_labels_or_another_split(tmp_path, monkeypatch):
   write_images(tmp_path, 21, size=(40, 16))
   config = shrink(load_config("pix2pix", "pairs"))
