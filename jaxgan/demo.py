@@ -14,24 +14,16 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from absl import flags
 from PIL import Image, ImageOps
 
-from jaxgan import command, data, latents, pictures
-from jaxgan import run as run_lib
+from jaxgan import command, data, showcase, space
 from jaxgan.config import InputError
-from jaxgan.data import images
-from jaxgan.data.batches import shuffled
-from jaxgan.run import Run
-from jaxgan.train_step import sampling_variables
+from jaxgan.showcase import Entry
 from jaxgan.translate import translator
 
-_EXAMPLES = 8
 _CANVAS = 256  # pixels of a side
 # Pictures, however small, have a size at which their pixels can be seen.
 _CSS = """
@@ -41,145 +33,6 @@ _CSS = """
 }
 .examples img {image-rendering: pixelated;}
 """
-_LARGEST = 4096  # pixels of an image's side
-_BYTES = 10 << 20  # of an uploaded file
-_SAMPLES = 64  # at most
-
-
-class Entry(NamedTuple):
-  """A run on the page.
-
-  Attributes:
-    name: of its tab.
-    workdir: of the run.
-    run: what its checkpoint tells.
-  """
-
-  name: str
-  workdir: pathlib.Path
-  run: Run
-
-
-def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
-  """Restores the runs of a page.
-
-  Raises:
-    InputError: where there is none, or one neither samples nor translates.
-  """
-  if not workdirs:
-    raise InputError("give --workdir=DIR, the folder of a run, once or more")
-  entries = []
-  for given in workdirs:
-    workdir = pathlib.Path(given)
-    found = run_lib.load(workdir, step)
-    if not found.algorithm.directions and not found.algorithm.latents:
-      raise InputError(
-        f"{workdir} is a run of {found.config.algorithm!r}, which makes no "
-        "images"
-      )
-    if workdir.resolve() in {entry.workdir.resolve() for entry in entries}:
-      raise InputError(f"--workdir={workdir} is given twice")
-    name = workdir.resolve().name
-    if name in {entry.name for entry in entries}:
-      name = str(workdir)
-    entries.append(Entry(name, workdir, found))
-  return entries
-
-
-def describe(run: Run) -> str:
-  """The model, step and data of a run, in a sentence."""
-  config, shapes = run.config, data.example_shapes(run.config.data)
-  if run.algorithm.directions:
-    names = (data.domain(config.data, side).name for side in data.SIDES)
-    about = " -> ".join(names)
-  else:
-    about = config.data.name
-  size = "x".join(map(str, next(iter(shapes.values()))[:2]))
-  count = sum(x.size for x in jax.tree.leaves(run.state.params["generator"]))
-  loss = f" ({config.loss})" if "loss" in config else ""
-  return (
-    f"{config.algorithm}{loss}, round {int(run.state.step):,}, of {about} at "
-    f"{size}; generator {config.generator.name} of {count:,} parameters"
-  )
-
-
-def examples(entry: Entry, direction: str) -> list[Image.Image]:
-  """Images to translate: the run's own examples, or held-out ones.
-
-  They are as a user would give them: with the border that training cuts off,
-  and without the one that it adds. None where the data is not at hand.
-  """
-  start, _ = entry.run.algorithm.directions[direction]
-  stored = sorted((entry.workdir / "examples" / start).glob("*.png"))
-  if stored:
-    return [Image.open(path) for path in stored]
-  config = entry.run.config.data
-  try:
-    config = data.held_out(config) or config
-    domain = data.domain(config, start)
-    source = data.create(config if config.name == "pairs" else domain)
-  except InputError:
-    return []
-  order = shuffled(0, np.arange(min(_EXAMPLES, len(source))), len(source))
-  batch = source[order]
-  found = batch[start if start in batch else "image"]
-  return [
-    ImageOps.expand(Image.fromarray(x[..., 0] if len(x.T) == 1 else x),
-                    -domain.pad)
-    for x in found
-  ]  # fmt: skip
-
-
-def open_image(path: str, channels: int) -> Image.Image:
-  """Opens what was uploaded.
-
-  Raises:
-    InputError: where it is no image, or too large.
-  """
-  file = pathlib.Path(path)
-  if file.stat().st_size > _BYTES:
-    raise InputError(f"the file has more than {_BYTES >> 20} MiB")
-  return images.open_image(file.read_bytes(), "the file", channels, _LARGEST)
-
-
-def sampler(
-  run: Run, ema: bool = True
-) -> Callable[[int, int, float, float, int], Image.Image]:
-  """Returns `sample(seed, count, bound, position, toward)`, a picture.
-
-  Sample i is that of the seed, with no latent above `bound` in absolute value,
-  moved to `position` in [0, 1] of the way to sample i of the seed `toward`.
-  """
-  devices = jax.local_device_count()
-  size = -(-_SAMPLES // devices) * devices
-  decode = run_lib.decoder(run.algorithm)
-  variables = run_lib.replicate(sampling_variables(run.state, ema))
-  mixture, prior = data.mixture(run.config.data), run.config.latent
-
-  @jax.jit
-  def draw(seeds: jax.Array, bound: float, position: float) -> jax.Array:
-    ends = [
-      latents.truncate(
-        prior, run_lib.draw(run.algorithm, seed, jnp.arange(size)), bound
-      )
-      for seed in seeds
-    ]
-    return latents.interpolate(prior, *ends, position[None])[:, 0]
-
-  def sample(
-    seed: int, count: int, bound: float, position: float, toward: int
-  ) -> Image.Image:
-    for name, value in (("seed", seed), ("other seed", toward)):
-      if value is None or not 0 <= value < 2**32:
-        raise InputError(f"{name}: give a whole number from 0 to 2^32 - 1")
-    seeds = jnp.array([seed, toward], jnp.uint32)
-    made = decode(variables, draw(seeds, bound, jnp.float32(position)))
-    made = np.asarray(made)[: int(count)]
-    if mixture:
-      return pictures.picture({"generated": made}, mixture)
-    return pictures.grid(made)
-
-  return sample
 
 
 def page(entries: Sequence[Entry], ema: bool = True) -> Any:
@@ -193,7 +46,7 @@ def page(entries: Sequence[Entry], ema: bool = True) -> Any:
     gradio.Markdown("# jaxgan")
     for entry in entries:
       with gradio.Tab(entry.name):
-        gradio.Markdown(describe(entry.run))
+        gradio.Markdown(showcase.describe(entry.run))
         if entry.run.algorithm.directions:
           _translator_tab(gradio, entry, ema)
         else:
@@ -205,7 +58,9 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   run, ways = entry.run, list(entry.run.algorithm.directions)
   starts = {way: run.algorithm.directions[way][0] for way in ways}
   shapes = data.example_shapes(run.config.data)
-  picks = {start: examples(entry, way) for way, start in starts.items()}
+  picks = {
+    start: showcase.examples(entry, way) for way, start in starts.items()
+  }
   create = functools.cache(lambda way: translator(run, way, ema=ema))
 
   def translate(image: Image.Image, way: str) -> tuple[Any, ...]:
@@ -216,7 +71,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   def of_file(path: str | None, way: str) -> tuple[Any, ...]:
     if path is None:
       return None, None, "", ""
-    return translate(open_image(path, shapes[starts[way]][-1]), way)
+    return translate(showcase.open_image(path, shapes[starts[way]][-1]), way)
 
   def of_drawing(drawn: Any, way: str) -> tuple[Any, ...]:
     layers = drawn and drawn["composite"]
@@ -226,13 +81,13 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
     paper.alpha_composite(layers.convert("RGBA"))
     grey = shapes[starts[way]][-1] == 1
     image = paper.convert("L" if grey else "RGB")
-    if _dark(picks[starts[way]]):
+    if showcase.dark(picks[starts[way]]):
       image = ImageOps.invert(image)
     # All of the canvas is what the network sees.
     height, width, _ = shapes[starts[way]]
     pad = run.config.data[starts[way]].pad
     image = image.resize((width, height), Image.Resampling.BICUBIC)
-    return translate(_bordered(image, pad), way)
+    return translate(showcase.bordered(image, pad), way)
 
   way = gradio.Radio(
     ways, value=ways[0], label="direction", visible=len(ways) > 1
@@ -266,7 +121,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
             gallery = gradio.Gallery(
               paths,
               show_label=False,
-              columns=_EXAMPLES // 2,
+              columns=showcase.EXAMPLES // 2,
               object_fit="contain",
               allow_preview=False,
               interactive=False,
@@ -313,14 +168,18 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
 def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   run = entry.run
   points = data.mixture(run.config.data) is not None
-  sample = sampler(run, ema)
+  sample = showcase.sampler(run, ema)
   most = 4.0 if run.config.latent == "normal" else 1.0
   with gradio.Row():
     with gradio.Column():
       values = [
         gradio.Number(0, label="seed", precision=0),
         gradio.Slider(
-          1, _SAMPLES, _SAMPLES if points else 16, step=1, label="count"
+          1,
+          showcase.SAMPLES,
+          showcase.SAMPLES if points else 16,
+          step=1,
+          label="count",
         ),
         gradio.Slider(
           most / 40, most, most, label="truncation: the largest latent"
@@ -370,29 +229,7 @@ def _write(shown: Iterable[Image.Image]) -> list[str]:
   """Writes images to a folder that lives as long as the process."""
   folder = pathlib.Path(tempfile.mkdtemp(prefix="jaxgan-"))
   atexit.register(shutil.rmtree, folder, ignore_errors=True)
-  return save(shown, folder)
-
-
-def save(shown: Iterable[Image.Image], folder: pathlib.Path) -> list[str]:
-  """Writes images as `0.png`, ... to a folder, and returns their paths."""
-  paths = []
-  for i, image in enumerate(shown):
-    paths.append(str(folder / f"{i}.png"))
-    image.save(paths[-1])
-  return paths
-
-
-def _bordered(image: Image.Image, pad: int) -> Image.Image:
-  """Takes back what reading an image by `data.pad` does to it."""
-  fill = image.getpixel((0, 0)) if pad < 0 else 0
-  return ImageOps.expand(image, -pad, fill)
-
-
-def _dark(shown: Sequence[Image.Image]) -> bool:
-  """Whether images have a dark border, or are not known."""
-  grey = [np.asarray(image.convert("L")) for image in shown]
-  border = [np.concatenate([x[0], x[-1], x[:, 0], x[:, -1]]) for x in grey]
-  return not border or np.concatenate(border).mean() < 128
+  return showcase.save(shown, folder)
 
 
 def _told(
@@ -439,7 +276,7 @@ def serve(
     server_name=host,
     server_port=port,
     show_error=True,
-    max_file_size=_BYTES,
+    max_file_size=showcase.BYTES,
     theme=theme,
     css=_CSS,
     ssr_mode=False,
@@ -489,12 +326,10 @@ def main(given: SimpleNamespace) -> None:
   """Serves or exports what the flags name."""
   if not given.export.value:
     _gradio()  # before anything takes time
-  entries = load(given.workdir.value, given.step.value)
+  entries = showcase.load(given.workdir.value, given.step.value)
   if not given.export.value:
     serve(entries, given.ema.value, given.host.value, given.port.value)
     return
-  from jaxgan import space  # which builds on this module
-
   folder = pathlib.Path(given.export.value)
   space.export(entries, folder, given.ema.value)
   size = sum(x.stat().st_size for x in folder.rglob("*") if x.is_file())

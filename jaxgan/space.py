@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan import checkpoint, demo
+from jaxgan import checkpoint, showcase
 from jaxgan.config import InputError, flatten
-from jaxgan.demo import Entry
 from jaxgan.run import Run
+from jaxgan.showcase import Entry
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import sampling_variables
 
@@ -58,13 +58,13 @@ def export(
   lines = [card.read_text()]
   for name, entry in zip(names, entries, strict=True):
     workdir = partial / "runs" / name
-    lines.append(f"* `{name}`: {demo.describe(entry.run)}.\n")
+    lines.append(f"* `{name}`: {showcase.describe(entry.run)}.\n")
     for way, (start, _) in entry.run.algorithm.directions.items():
       own = workdir / "examples" / start
       if not own.exists():
-        shown = demo.examples(entry, way)
+        shown = showcase.examples(entry, way)
         own.mkdir(parents=True)
-        demo.save(shown, own)
+        showcase.save(shown, own)
     config, state = _slim(entry.run, ema)
     with checkpoint.open_manager(workdir) as manager:
       checkpoint.save(manager, state, config)

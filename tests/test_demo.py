@@ -13,17 +13,19 @@ import sys
 import time
 import urllib.request
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ROOT, command, feature_net, load_config, shrink
 from PIL import Image
 
-from jaxgan import demo, latents, run
+from jaxgan import demo, latents, pictures, run, showcase
 from jaxgan import space as space_lib
 from jaxgan.config import InputError, flatten
 from jaxgan.train import train
 from jaxgan.train_step import sampling_variables
+from jaxgan.translate import translator
 
 CHROMIUM = shutil.which("chromium")
 NAMES = ("dtn", "cyclegan", "nsgan")
@@ -155,11 +157,11 @@ def test_an_example_is_clicked_and_translated(page, runs):
   examples.nth(1).click()
   second = changed(page, made, first)
   found = run.load(runs / "dtn")
-  entry = demo.Entry("", runs / "dtn", found)
+  entry = showcase.Entry("", runs / "dtn", found)
   for address, image in zip(
-    (first, second), demo.examples(entry, "forward"), strict=False
+    (first, second), showcase.examples(entry, "forward"), strict=False
   ):
-    expected = demo.translator(found)(image).image
+    expected = translator(found)(image).image
     np.testing.assert_allclose(
       pixels(page, address).astype(int), np.asarray(expected), atol=2
     )
@@ -261,10 +263,10 @@ def test_samples_follow_the_sliders(page):
 
 def test_samples_are_those_of_the_run(runs):
   found = run.load(runs / "nsgan")
-  sample = demo.sampler(found)
+  sample = showcase.sampler(found)
   drawn = run.sampler(found.algorithm, 5)
   images = next(drawn(sampling_variables(found.state), 4))
-  expected = demo.pictures.grid(np.asarray(images))
+  expected = pictures.grid(np.asarray(images))
 
   def difference(*given):
     a, b = (np.asarray(x, int) for x in (sample(*given), expected))
@@ -280,12 +282,12 @@ def test_points_are_drawn(tmp_path):
   config = shrink(load_config("mixture", "ring_gan"))
   config.update(steps=1, eval_every=0)
   train(config, tmp_path)
-  assert demo.sampler(run.load(tmp_path))(0, 64, 4.0, 0.0, 1).size[0] > 300
+  assert showcase.sampler(run.load(tmp_path))(0, 64, 4.0, 0.0, 1).size[0] > 300
 
 
 @pytest.mark.parametrize("bound", [0.1, 1.0, 3.0])
 def test_truncation_of_a_prior(bound):
-  keys = demo.jax.random.split(demo.jax.random.key(0), 4000)
+  keys = jax.random.split(jax.random.key(0), 4000)
   normal = latents.draw("normal", keys, 2)
   found = latents.truncate("normal", normal, bound)
   assert jnp.abs(found).max() <= bound
@@ -308,13 +310,13 @@ def test_truncation_of_a_prior(bound):
 
 def test_what_cannot_be_shown(runs, tmp_path, monkeypatch):
   with pytest.raises(InputError, match="give --workdir"):
-    demo.load([])
+    showcase.load([])
   with pytest.raises(InputError, match="makes no images"):
-    demo.load([str(feature_net())])
+    showcase.load([str(feature_net())])
   with pytest.raises(InputError, match="holds no checkpoints"):
-    demo.load([str(tmp_path)])
+    showcase.load([str(tmp_path)])
   with pytest.raises(InputError, match="is given twice"):
-    demo.load([str(runs / "nsgan"), str(runs / "nsgan" / ".")])
+    showcase.load([str(runs / "nsgan"), str(runs / "nsgan" / ".")])
   monkeypatch.setitem(sys.modules, "gradio", None)
   with pytest.raises(InputError, match=r"pip install 'jaxgan\[demo\]'"):
     demo.page([])
@@ -334,7 +336,7 @@ def test_addresses_that_cannot_be_had():
 def test_two_runs_of_one_name(runs, tmp_path):
   shutil.copytree(runs / "nsgan", tmp_path / "nsgan")
   given = [str(folder / "nsgan") for folder in (runs, tmp_path)]
-  entries = demo.load(given)
+  entries = showcase.load(given)
   assert [entry.name for entry in entries] == ["nsgan", given[1]]
   with pytest.raises(InputError, match="two runs are named nsgan"):
     space_lib.export(entries, tmp_path / "space")
@@ -370,7 +372,7 @@ def test_an_exported_run_makes_what_the_run_makes(runs, space):
       for key in a:
         np.testing.assert_allclose(a[key], b[key], atol=1e-6)
     # Nothing but weights, and no paths.
-    sizes = {x.size for x in demo.jax.tree.leaves(theirs.state.opt_state)}
+    sizes = {x.size for x in jax.tree.leaves(theirs.state.opt_state)}
     assert sizes <= {1}
     for key, value in flatten(theirs.config).items():
       assert not (key.endswith(("path", "workdir")) and value)
@@ -414,14 +416,16 @@ def test_the_exported_folder_serves_itself(space):
     assert name in page
   assert message == ""
   with Image.open(made) as image:
-    expected = demo.sampler(run.load(space / "runs/nsgan"))(3, 4, 4.0, 0.0, 1)
+    expected = showcase.sampler(run.load(space / "runs/nsgan"))(
+      3, 4, 4.0, 0.0, 1
+    )
     np.testing.assert_allclose(
       np.asarray(image.convert("RGB"), int), np.asarray(expected), atol=2
     )
 
 
 def test_an_export_overwrites_nothing(runs, tmp_path, monkeypatch):
-  entries = demo.load([str(runs / "nsgan")])
+  entries = showcase.load([str(runs / "nsgan")])
   (tmp_path / "file").touch()
   with pytest.raises(InputError, match="give another --export"):
     space_lib.export(entries, tmp_path)

@@ -5,7 +5,7 @@ import sys
 
 from absl import logging
 
-from jaxgan import demo, runtime
+from jaxgan import demo, runtime, showcase
 from jaxgan.config import InputError
 
 if __name__ == "__main__":
@@ -14,6 +14,6 @@ if __name__ == "__main__":
   runs = pathlib.Path(__file__).parent / "runs"
   found = [x.parent for x in sorted(runs.glob("*/checkpoints"))]
   try:
-    demo.serve(demo.load([str(workdir) for workdir in found]))
+    demo.serve(showcase.load([str(workdir) for workdir in found]))
   except InputError as e:
     sys.exit(f"error: {e}")

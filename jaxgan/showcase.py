@@ -1,0 +1,181 @@
+"""Trained runs, as people try them out; what `jaxgan/demo.py` shows."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageOps
+
+from jaxgan import data, latents, pictures
+from jaxgan import run as run_lib
+from jaxgan.config import InputError
+from jaxgan.data import images
+from jaxgan.data.batches import shuffled
+from jaxgan.run import Run
+from jaxgan.train_step import sampling_variables
+
+EXAMPLES = 8
+LARGEST = 4096  # pixels of an image's side
+BYTES = 10 << 20  # of a file
+SAMPLES = 64  # at most
+
+
+class Entry(NamedTuple):
+  """A run on the page.
+
+  Attributes:
+    name: of its tab.
+    workdir: of the run.
+    run: what its checkpoint tells.
+  """
+
+  name: str
+  workdir: pathlib.Path
+  run: Run
+
+
+def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
+  """Restores the runs of a page.
+
+  Raises:
+    InputError: where there is none, or one neither samples nor translates.
+  """
+  if not workdirs:
+    raise InputError("give --workdir=DIR, the folder of a run, once or more")
+  entries = []
+  for given in workdirs:
+    workdir = pathlib.Path(given)
+    found = run_lib.load(workdir, step)
+    if not found.algorithm.directions and not found.algorithm.latents:
+      raise InputError(
+        f"{workdir} is a run of {found.config.algorithm!r}, which makes no "
+        "images"
+      )
+    if workdir.resolve() in {entry.workdir.resolve() for entry in entries}:
+      raise InputError(f"--workdir={workdir} is given twice")
+    name = workdir.resolve().name
+    if name in {entry.name for entry in entries}:
+      name = str(workdir)
+    entries.append(Entry(name, workdir, found))
+  return entries
+
+
+def describe(run: Run) -> str:
+  """The model, step and data of a run, in a sentence."""
+  config, shapes = run.config, data.example_shapes(run.config.data)
+  if run.algorithm.directions:
+    names = (data.domain(config.data, side).name for side in data.SIDES)
+    about = " -> ".join(names)
+  else:
+    about = config.data.name
+  size = "x".join(map(str, next(iter(shapes.values()))[:2]))
+  count = sum(x.size for x in jax.tree.leaves(run.state.params["generator"]))
+  loss = f" ({config.loss})" if "loss" in config else ""
+  return (
+    f"{config.algorithm}{loss}, round {int(run.state.step):,}, of {about} at "
+    f"{size}; generator {config.generator.name} of {count:,} parameters"
+  )
+
+
+def examples(entry: Entry, direction: str) -> list[Image.Image]:
+  """Images to translate: the run's own examples, or held-out ones.
+
+  They are as a user would give them: with the border that training cuts off,
+  and without the one that it adds. None where the data is not at hand.
+  """
+  start, _ = entry.run.algorithm.directions[direction]
+  stored = sorted((entry.workdir / "examples" / start).glob("*.png"))
+  if stored:
+    return [Image.open(path) for path in stored]
+  config = entry.run.config.data
+  try:
+    config = data.held_out(config) or config
+    domain = data.domain(config, start)
+    source = data.create(config if config.name == "pairs" else domain)
+  except InputError:
+    return []
+  order = shuffled(0, np.arange(min(EXAMPLES, len(source))), len(source))
+  batch = source[order]
+  found = batch[start if start in batch else "image"]
+  return [
+    ImageOps.expand(Image.fromarray(x[..., 0] if len(x.T) == 1 else x),
+                    -domain.pad)
+    for x in found
+  ]  # fmt: skip
+
+
+def open_image(path: str, channels: int) -> Image.Image:
+  """Opens what was uploaded.
+
+  Raises:
+    InputError: where it is no image, or too large.
+  """
+  file = pathlib.Path(path)
+  if file.stat().st_size > BYTES:
+    raise InputError(f"the file has more than {BYTES >> 20} MiB")
+  return images.open_image(file.read_bytes(), "the file", channels, LARGEST)
+
+
+def sampler(
+  run: Run, ema: bool = True
+) -> Callable[[int, int, float, float, int], Image.Image]:
+  """Returns `sample(seed, count, bound, position, toward)`, a picture.
+
+  Sample i is that of the seed, with no latent above `bound` in absolute value,
+  moved to `position` in [0, 1] of the way to sample i of the seed `toward`.
+  """
+  devices = jax.local_device_count()
+  size = -(-SAMPLES // devices) * devices
+  decode = run_lib.decoder(run.algorithm)
+  variables = run_lib.replicate(sampling_variables(run.state, ema))
+  mixture, prior = data.mixture(run.config.data), run.config.latent
+
+  @jax.jit
+  def draw(seeds: jax.Array, bound: float, position: float) -> jax.Array:
+    ends = [
+      latents.truncate(
+        prior, run_lib.draw(run.algorithm, seed, jnp.arange(size)), bound
+      )
+      for seed in seeds
+    ]
+    return latents.interpolate(prior, *ends, position[None])[:, 0]
+
+  def sample(
+    seed: int, count: int, bound: float, position: float, toward: int
+  ) -> Image.Image:
+    for name, value in (("seed", seed), ("other seed", toward)):
+      if value is None or not 0 <= value < 2**32:
+        raise InputError(f"{name}: give a whole number from 0 to 2^32 - 1")
+    seeds = jnp.array([seed, toward], jnp.uint32)
+    made = decode(variables, draw(seeds, bound, jnp.float32(position)))
+    made = np.asarray(made)[: int(count)]
+    if mixture:
+      return pictures.picture({"generated": made}, mixture)
+    return pictures.grid(made)
+
+  return sample
+
+
+def bordered(image: Image.Image, pad: int) -> Image.Image:
+  """Takes back what reading an image by `data.pad` does to it."""
+  fill = image.getpixel((0, 0)) if pad < 0 else 0
+  return ImageOps.expand(image, -pad, fill)
+
+
+def dark(shown: Sequence[Image.Image]) -> bool:
+  """Whether images have a dark border, or are not known."""
+  grey = [np.asarray(image.convert("L")) for image in shown]
+  border = [np.concatenate([x[0], x[-1], x[:, 0], x[:, -1]]) for x in grey]
+  return not border or np.concatenate(border).mean() < 128
+
+
+def save(shown: Iterable[Image.Image], folder: pathlib.Path) -> list[str]:
+  """Writes images as `0.png`, ... to a folder, and returns their paths."""
+  paths = []
+  for i, image in enumerate(shown):
+    paths.append(str(folder / f"{i}.png"))
+    image.save(paths[-1])
+  return paths
