@@ -126,9 +126,9 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     from jaxgan import measure  # which trains classifiers by this function
 
     measure.check(config, config.inception)
-  # Not where a checkpoint has it.
+  # Not where a checkpoint will have it.
   begun = any((workdir / "checkpoints").glob("[0-9]*"))
-  found = {} if begun else algorithm.pretrained()
+  found = None if begun else algorithm.pretrained()
   source = data.create(config.data)
   updates = minibatches(algorithm)
   _claim(workdir)
@@ -169,6 +169,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
     ]
     shown = unaugmented(shown, config.data)
     if state is None:
+      # That may have been the beginning of a first one, cut short.
+      found = algorithm.pretrained() if found is None else found
       state = with_pretrained(create(init_rng, shown), found)
       print(
         parameter_overview.get_parameter_overview(

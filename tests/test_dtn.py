@@ -254,6 +254,20 @@ def test_the_feature_net_is_what_it_was(tmp_path):
   assert set(state.opt_state) == {"generator", "critic"}
 
 
+def test_a_first_checkpoint_that_was_cut_short(tmp_path):
+  # It is no checkpoint, and what the net has learned is not in it.
+  cut_short = tmp_path / "checkpoints" / "1.orbax-checkpoint-tmp"
+  cut_short.mkdir(parents=True)
+  (tmp_path / "config.json").touch()
+  config = shrink(load_config("dtn"))
+  config.update(steps=1, eval_every=0)
+  state = train(config, tmp_path)
+  params, _ = features.weights_of(
+    feature_net(), config.features.network, (16, 16, 1)
+  )
+  jax.tree.map(np.testing.assert_array_equal, state.params["features"], params)
+
+
 def test_devices_do_not_change_the_result():
   config = tiny(n_critic=2, **{"weights.total_variation": 1.0})
   algorithm = create_algorithm(config)
