@@ -65,9 +65,9 @@ def create(config: ConfigDict, file: str = "", workdir: str = "") -> FeatureNet:
   check(config, file, workdir)
   if file:
     return from_inception(file)
-  return from_classifier(
-    pathlib.Path(workdir) if workdir else trained(config.data), config.data
-  )
+  if workdir:
+    return from_classifier(pathlib.Path(workdir), config.data)
+  return _of_run(*trained(config.data), config.data)
 
 
 def check(config: ConfigDict, file: str = "", workdir: str = "") -> None:
@@ -118,7 +118,11 @@ def from_classifier(workdir: pathlib.Path, config: ConfigDict) -> FeatureNet:
   Raises:
     InputError: where it is for images of another shape.
   """
-  run = _load(workdir, data.example_shape(config))
+  return _of_run(workdir, load(workdir), config)
+
+
+def _of_run(workdir: pathlib.Path, run: Run, config: ConfigDict) -> FeatureNet:
+  _check_run(workdir, run, data.example_shape(config))
   net = untrained(run.config)
   if config.name != run.config.data.name:
     net = net._replace(classes=0)  # of labels with another meaning
@@ -126,7 +130,10 @@ def from_classifier(workdir: pathlib.Path, config: ConfigDict) -> FeatureNet:
 
 
 def weights_of(
-  workdir: str | pathlib.Path, network: ConfigDict, shape: tuple[int, ...]
+  workdir: pathlib.Path,
+  network: ConfigDict,
+  shape: tuple[int, ...],
+  run: Run | None = None,
 ) -> tuple[Any, Any]:
   """Params and model state of a classifier trained by this project.
 
@@ -134,12 +141,14 @@ def weights_of(
     workdir: of its run.
     network: its `config.classifier`.
     shape: of the images that it is for.
+    run: the run, if it is loaded.
 
   Raises:
     InputError: where it is another one.
   """
   try:
-    run = _load(pathlib.Path(workdir), shape)
+    run = run or load(workdir)
+    _check_run(workdir, run, shape)
   except InputError as e:
     raise InputError(
       f"{e}; see features.workdir, features.image_size and features.channels"
@@ -158,8 +167,8 @@ def weights_of(
   return params["classifier"], model_state["classifier"]
 
 
-def _load(workdir: pathlib.Path, shape: tuple[int, ...]) -> Run:
-  run = load(workdir)
+def _check_run(workdir: pathlib.Path, run: Run, shape: tuple[int, ...]) -> None:
+  """Refuses a run that is of no classifier for images of a shape."""
   if run.config.algorithm != "classifier":
     raise InputError(
       f"{workdir} is a run of {run.config.algorithm!r}, not of a classifier"
@@ -170,7 +179,6 @@ def _load(workdir: pathlib.Path, shape: tuple[int, ...]) -> Run:
       f"the classifier in {workdir} is for images of shape {list(own)}, not "
       f"{list(shape)}"
     )
-  return run
 
 
 def untrained(config: ConfigDict) -> FeatureNet:
@@ -201,8 +209,8 @@ def with_variables(net: FeatureNet, variables: Any) -> FeatureNet:
 
 def trained(
   config: ConfigDict, network: ConfigDict | None = None, split: str = "train"
-) -> pathlib.Path:
-  """The folder of a data set's classifier, trained if it is not in the cache.
+) -> tuple[pathlib.Path, Run]:
+  """A data set's classifier and its folder, trained if it is not in the cache.
 
   Args:
     config: `config.data` of the images.
@@ -242,8 +250,7 @@ def trained(
   with filelock.FileLock(f"{workdir}.lock"):
     if workdir.exists():
       try:
-        load(workdir)
-        return workdir
+        return workdir, load(workdir)
       except InputError as e:
         print(f"training again, for want of a whole one: {e}")
         shutil.rmtree(workdir)
@@ -252,7 +259,7 @@ def trained(
     shutil.rmtree(partial, ignore_errors=True)
     train(own, partial)
     partial.rename(workdir)
-    return workdir
+    return workdir, load(workdir)
 
 
 def _padded(

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from jaxgan import data, features, run
 from jaxgan.data.batches import shuffled, to_float, to_uint8, unaugmented
-from jaxgan.data.pairs import Domain
 from jaxgan.measure import (
   KEPT,
   Metric,
@@ -93,7 +92,7 @@ def create(
   for way, (start, result) in algorithm.directions.items():
     end = _domain(result)
     own = classifier if end == "target" else ""
-    source = _source(translated, start)
+    source = data.one_side(translated, start)
     number = min(count or KEPT, len(source))
     if again := end in references:
       real = references[end]
@@ -132,13 +131,6 @@ def create(
 def _domain(result: str) -> str:
   """The domain of the images that samples call so."""
   return result.split(" -> ")[-1]
-
-
-def _source(config: ConfigDict, start: str) -> data.Source:
-  """The images to translate, with those that they should become, if known."""
-  if config.name == "unpaired":
-    return Domain(data.create(data.domain(config, start)), start)
-  return data.create(config)
 
 
 def _reference(

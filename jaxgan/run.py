@@ -105,10 +105,10 @@ def _mesh() -> Mesh:
   return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
-def batch_size() -> int:
-  """`BATCH`, or somewhat more where the devices cannot share that."""
+def batch_size(least: int | None = None) -> int:
+  """`BATCH` or `least`, or somewhat more where the devices cannot share it."""
   devices = jax.local_device_count()
-  return -(-BATCH // devices) * devices
+  return -(-(least or BATCH) // devices) * devices
 
 
 def sampler(

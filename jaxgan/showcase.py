@@ -93,18 +93,15 @@ def examples(entry: Entry, direction: str) -> list[Image.Image]:
   config = entry.run.config.data
   try:
     config = data.held_out(config) or config
-    domain = data.domain(config, start)
-    source = data.create(config if config.name == "pairs" else domain)
+    source = data.one_side(config, start)
   except InputError:
     return []
   order = shuffled(0, np.arange(min(EXAMPLES, len(source))), len(source))
-  batch = source[order]
-  found = batch[start if start in batch else "image"]
+  found, pad = source[order][start], config[start].pad
   return [
-    ImageOps.expand(Image.fromarray(x[..., 0] if len(x.T) == 1 else x),
-                    -domain.pad)
+    bordered(Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x), pad)
     for x in found
-  ]  # fmt: skip
+  ]
 
 
 def open_image(path: str, channels: int) -> Image.Image:
@@ -127,8 +124,7 @@ def sampler(
   Sample i is that of the seed, with no latent above `bound` in absolute value,
   moved to `position` in [0, 1] of the way to sample i of the seed `toward`.
   """
-  devices = jax.local_device_count()
-  size = -(-SAMPLES // devices) * devices
+  size = run_lib.batch_size(SAMPLES)
   decode = run_lib.decoder(run.algorithm)
   variables = run_lib.replicate(sampling_variables(run.state, ema))
   mixture, prior = data.mixture(run.config.data), run.config.latent

@@ -5,15 +5,13 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan import checkpoint, showcase
 from jaxgan.config import InputError, flatten
 from jaxgan.run import Run
 from jaxgan.showcase import Entry
-from jaxgan.train import create_algorithm, initial_state
+from jaxgan.train import create_algorithm
 from jaxgan.train_step import sampling_variables
 
 TEMPLATE = pathlib.Path(__file__).parents[1] / "launch" / "space"
@@ -87,14 +85,14 @@ def _slim(run: Run, ema: bool) -> tuple[ConfigDict, Any]:
       {"name": "sgd", "learning_rate": 1e-3}
     )
   algorithm = create_algorithm(config)
-  _, template = initial_state(config, algorithm)
   params, model_state = sampling_variables(run.state, ema)
   return config, run.state.replace(
     params=params,
     model_state=model_state,
-    opt_state=jax.tree.map(
-      lambda x: np.zeros(x.shape, x.dtype), template.opt_state
-    ),
+    opt_state={
+      player: optimizer.init(params[player])
+      for player, optimizer in algorithm.optimizers.items()
+    },
     ema_params={player: params[player] for player in algorithm.ema},
     ema_model_state={player: model_state[player] for player in algorithm.ema},
   )

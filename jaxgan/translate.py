@@ -107,11 +107,9 @@ def translator(
     image = made.image.resize(size, Image.Resampling.BICUBIC)
     return made._replace(image=image)
 
-  larger = jax.ShapeDtypeStruct((1, 2 * height, 2 * width, channels), "uint8")
-  shapes = jax.eval_shape(
-    lambda x: apply(variables, {**batch, start: to_float(x)}), larger
-  )
-  if shapes[0].shape[1:3] != larger.shape[1:3]:
+  larger = jax.ShapeDtypeStruct((1, 2 * height, 2 * width, channels), "float32")
+  made, _ = jax.eval_shape(apply, variables, {**batch, start: larger})
+  if made.shape[1:3] != larger.shape[1:3]:
     if native:
       raise InputError(
         f"this network knows images of {width}x{height} alone: leave --native "

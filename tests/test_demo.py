@@ -14,13 +14,12 @@ import time
 import urllib.request
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ROOT, command, feature_net, load_config, shrink
 from PIL import Image
 
-from jaxgan import demo, latents, pictures, run, showcase
+from jaxgan import demo, pictures, run, showcase
 from jaxgan import space as space_lib
 from jaxgan.config import InputError, flatten
 from jaxgan.train import train
@@ -283,29 +282,6 @@ def test_points_are_drawn(tmp_path):
   config.update(steps=1, eval_every=0)
   train(config, tmp_path)
   assert showcase.sampler(run.load(tmp_path))(0, 64, 4.0, 0.0, 1).size[0] > 300
-
-
-@pytest.mark.parametrize("bound", [0.1, 1.0, 3.0])
-def test_truncation_of_a_prior(bound):
-  keys = jax.random.split(jax.random.key(0), 4000)
-  normal = latents.draw("normal", keys, 2)
-  found = latents.truncate("normal", normal, bound)
-  assert jnp.abs(found).max() <= bound
-  order = jnp.argsort(normal[:, 0])
-  assert (jnp.diff(found[order, 0]) >= 0).all()
-  # Quantiles of the normal distribution within the bound.
-  inside = normal[jnp.abs(normal) <= bound]
-  for q in (0.1, 0.3, 0.5, 0.9):
-    np.testing.assert_allclose(
-      jnp.quantile(found, q), jnp.quantile(inside, q), atol=0.07 * bound
-    )
-  uniform = latents.draw("uniform", keys, 2)
-  np.testing.assert_array_equal(
-    latents.truncate("uniform", uniform, 0.25), 0.25 * uniform
-  )
-  np.testing.assert_allclose(
-    latents.truncate("normal", normal, 20.0), normal, atol=2e-4
-  )
 
 
 def test_what_cannot_be_shown(runs, tmp_path, monkeypatch):

@@ -65,3 +65,26 @@ def test_degenerate_directions_stay_finite(factor):
     np.testing.assert_allclose(
       way, np.broadcast_to(a[:, None], way.shape), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("bound", [0.1, 1.0, 3.0])
+def test_truncation_of_a_prior(bound):
+  keys = jax.random.split(jax.random.key(0), 4000)
+  normal = latents.draw("normal", keys, 2)
+  found = latents.truncate("normal", normal, bound)
+  assert jnp.abs(found).max() <= bound
+  order = jnp.argsort(normal[:, 0])
+  assert (jnp.diff(found[order, 0]) >= 0).all()
+  # Quantiles of the normal distribution within the bound.
+  inside = normal[jnp.abs(normal) <= bound]
+  for q in (0.1, 0.3, 0.5, 0.9):
+    np.testing.assert_allclose(
+      jnp.quantile(found, q), jnp.quantile(inside, q), atol=0.07 * bound
+    )
+  uniform = latents.draw("uniform", keys, 2)
+  np.testing.assert_array_equal(
+    latents.truncate("uniform", uniform, 0.25), 0.25 * uniform
+  )
+  np.testing.assert_allclose(
+    latents.truncate("normal", normal, 20.0), normal, atol=2e-4
+  )

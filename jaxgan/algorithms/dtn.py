@@ -12,6 +12,7 @@ whose weights are `weights.adversarial`, `constancy`, `identity` and
 hold `source` and `target`, both `[B, H, W, C]` in [-1, 1].
 """
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -152,16 +153,16 @@ def create(config: ConfigDict) -> Algorithm:
     from jaxgan import features  # which trains classifiers, by jaxgan.train
 
     network = config.features.network
-    workdir = config.features.workdir
-    if not workdir:
+    workdir, run = pathlib.Path(config.features.workdir), None
+    if not config.features.workdir:
       own = data.domain(config.data, "source")
       if network.name == "facenet" or not data.classes(own):
         raise InputError(
           "features.workdir='': give the folder of a classifier's run, such as "
           "one of FaceNet by python -m jaxgan.import_torch --features=FILE"
         )
-      workdir = features.trained(own, network, own.split)
-    return {"features": features.weights_of(workdir, network, seen)}
+      workdir, run = features.trained(own, network, own.split)
+    return {"features": features.weights_of(workdir, network, seen, run)}
 
   def before(state: TrainState, batches: Batch, rng: jax.Array) -> Batch:
     # The generator's turn begins with the same computation, which the compiler

@@ -149,6 +149,17 @@ def create(config: ConfigDict) -> Source:
   return images.tfds(config)
 
 
+def one_side(config: ConfigDict, side: str) -> Source:
+  """The images of one domain, with those that they should become, if known.
+
+  Raises:
+    InputError: see `create`.
+  """
+  if config.name == "unpaired":
+    return pairs.Domain(create(domain(config, side)), side)
+  return create(config)
+
+
 def _translation(config: ConfigDict) -> Source:
   parts = {side: domain(config, side) for side in SIDES}
   for part in parts.values():

@@ -32,7 +32,7 @@ def doublings(shape: tuple[int, ...], sizes: tuple[int, ...]) -> int:
       f"this network makes images of side {', '.join(map(str, sizes))}, not "
       f"{'x'.join(map(str, shape))}: set data.image_size to one of these"
     )
-  return (shape[0] // 3 * 2 if shape[0] % 3 == 0 else shape[0]).bit_length() - 3
+  return shape[0].bit_length() - 3
 
 
 SIZES = (16, 24, 32, 48, 64, 96, 128)
