@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
@@ -55,14 +54,11 @@ def create(
   def of_critic(
     params: Any, model_state: Any, real: jax.Array, fake: jax.Array, rng
   ) -> tuple[jax.Array, tuple[Any, Metrics]]:
-    if config.critic.norm == "batch" or of_batch:
-      # One batch after the other: what is of a batch must not mix them.
-      real_logits, model_state = criticize(params, model_state, real)
-      fake_logits, model_state = criticize(params, model_state, fake)
-    else:
-      both = jnp.concatenate([real, fake])
-      logits, model_state = criticize(params, model_state, both)
-      real_logits, fake_logits = jnp.split(logits, 2)
+    apart = config.critic.norm == "batch" or of_batch
+    logits, model_state = models.apply_each(
+      critic, params, model_state, (real, fake), apart
+    )
+    real_logits, fake_logits = map(activation, logits)
     total = loss.critic(real_logits, fake_logits)
     metrics = {"real": real_logits.mean(), "fake": fake_logits.mean()}
     if penalty:

@@ -124,18 +124,11 @@ def create(config: ConfigDict) -> Algorithm:
     params: Params, model_state: Any, images: Mapping[str, jax.Array]
   ) -> tuple[dict[str, jax.Array], Any]:
     """Logits `[B, 3]` of each entry, with batch norm each by itself."""
-    logits = {}
-    if config.critic.norm == "batch":
-      for key, x in images.items():
-        logits[key], model_state = models.apply(
-          critic, params, model_state, x, True
-        )
-    else:
-      x = jnp.concatenate(list(images.values()))
-      found, model_state = models.apply(critic, params, model_state, x, True)
-      parts = jnp.split(found, len(images))
-      logits = dict(zip(images, parts, strict=True))
-    return logits, model_state
+    apart = config.critic.norm == "batch"
+    logits, model_state = models.apply_each(
+      critic, params, model_state, list(images.values()), apart
+    )
+    return dict(zip(images, logits, strict=True)), model_state
 
   def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
     rngs = jax.random.split(rng, 3)

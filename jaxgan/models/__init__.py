@@ -1,7 +1,7 @@
 """Networks: Flax modules named `Generator`, `Critic` or `Classifier`."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -89,6 +89,35 @@ def apply(
     mutable=list(model_state) if train else [],
     **others,
   )
+
+
+def apply_each(
+  module: nn.Module,
+  params: Any,
+  model_state: Any,
+  batches: Sequence[jax.Array],
+  apart: bool,
+) -> tuple[list[jax.Array], Any]:
+  """Returns a network's results of several batches in training.
+
+  Args:
+    module: the network.
+    params: its parameters.
+    model_state: its batch statistics and the like.
+    batches: of its inputs, all of one shape.
+    apart: whether it sees one batch after the other, so that what is of a batch
+      does not mix them, and not all in one pass.
+  """
+  if not apart:
+    x, model_state = apply(
+      module, params, model_state, jnp.concatenate(batches), True
+    )
+    return jnp.split(x, len(batches)), model_state
+  results = []
+  for batch in batches:
+    x, model_state = apply(module, params, model_state, batch, True)
+    results.append(x)
+  return results, model_state
 
 
 def features(
