@@ -59,7 +59,7 @@ def prepare(config: ConfigDict) -> Round:
   Raises:
     InputError: where the config cannot work.
   """
-  check(config)
+  check(config, jax.device_count())
   algorithm = create_algorithm(config)
   mapping = parallel.create(config.parallel)
   updates = minibatches(algorithm)
@@ -97,8 +97,8 @@ def prepare(config: ConfigDict) -> Round:
     flops -= made / updates
   flops *= jax.device_count()
   parameters = sum(x.size for x in jax.tree.leaves(state.params))
-  mapped, inputs = feed(source, config, updates, 0, step, mapping)
-  state, batch = mapping.replicate(state), next(inputs)
+  mapped, inputs = feed(source, config, updates, step, mapping)
+  state, batch = mapping.replicate(state), next(inputs(0))
   start = time.perf_counter()
   compiled = mapped.lower(state, batch).compile()
   seconds = time.perf_counter() - start

@@ -4,42 +4,62 @@ A checkpoint holds the `TrainState`, the config, and a digest of every leaf:
 the storage library notices neither a flipped byte nor a changed dtype.
 """
 
+import contextlib
 import hashlib
 import json
 import math
 import pathlib
+import re
 import shutil
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError, first_line
+from jaxgan.config import InputError, differences, first_line
 from jaxgan.train_step import TrainState
 
 KEEP = 3  # latest checkpoints
 
 
+class SaveError(OSError):
+  """A checkpoint could not be written; those before it are whole."""
+
+
+@contextlib.contextmanager
 def open_manager(
   workdir: pathlib.Path, read_only: bool = False
-) -> ocp.CheckpointManager:
-  """Returns the manager of the checkpoints in `workdir/checkpoints`.
+) -> Iterator[ocp.CheckpointManager]:
+  """Yields the manager of the checkpoints in `workdir/checkpoints`.
 
   It keeps the latest `KEEP` and the one with the lowest metric. That must be
-  finite: the storage library would take NaN for the best.
+  finite: the storage library would take NaN for the best. It works for the
+  process that opens it, whatever others do.
+
+  Raises:
+    SaveError: at the end, where the last checkpoint could not be written.
   """
 
   def lowest(metrics: dict[str, float]) -> float:
     return metrics["metric"]
 
   policies = ocp.checkpoint_managers
-  return ocp.CheckpointManager(
-    (workdir / "checkpoints").absolute(),
+  folder = (workdir / "checkpoints").absolute()
+  if not read_only:
+    folder.mkdir(parents=True, exist_ok=True)
+  own = jax.process_index()
+  manager = ocp.CheckpointManager(
+    folder,
     options=ocp.CheckpointManagerOptions(
-      create=not read_only,
+      create=False,
       read_only=read_only,
+      multiprocessing_options=ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}
+      ),
       best_fn=lowest,  # without it, metrics would not be stored
       best_mode="min",
       preservation_policy=policies.AnyPreservationPolicy(
@@ -55,6 +75,43 @@ def open_manager(
       ),
     ),
   )
+  try:
+    yield manager
+  finally:
+    with _written(manager):
+      manager.close()
+
+
+def check(manager: ocp.CheckpointManager) -> None:
+  """Raises `SaveError` where a checkpoint could not be written so far."""
+  with _written(manager):
+    manager.check_for_errors()
+
+
+def wait(manager: ocp.CheckpointManager) -> None:
+  """Waits until what was saved is written; raises `SaveError` if it cannot."""
+  with _written(manager):
+    manager.wait_until_finished()
+
+
+@contextlib.contextmanager
+def _written(manager: ocp.CheckpointManager) -> Iterator[None]:
+  try:
+    yield
+  except SaveError:
+    raise
+  except Exception as e:  # the storage library raises many kinds
+    reason = first_line(e)
+    # The storage library says it after names of files and before a page of
+    # its own settings.
+    own = re.split(r" \[(?:os_error_code|tensorstore_spec)=", reason)
+    if len(own) > 1:
+      reason = own[0].rpartition(": ")[2]
+    whole = ", ".join(map(str, manager.all_steps())) or "none"
+    raise SaveError(
+      f"no checkpoint can be written to {manager.directory} ({reason}); whole "
+      f"ones: {whole}; the same command goes on from there, once one can"
+    ) from e
 
 
 def save(
@@ -73,28 +130,33 @@ def save(
 
   Raises:
     RuntimeError: where a later step is stored already.
+    SaveError: where it, or the last one, cannot be written.
   """
   state = jax.device_get(state)
   step = int(state.step)
   measured = metric is not None and math.isfinite(metric)
-  saved = manager.save(
-    step,
-    args=ocp.args.Composite(
-      state=ocp.args.StandardSave(state),
-      meta=ocp.args.JsonSave(
-        {
-          "config": json.loads(config.to_json()),
-          "digest": digest(state),
-        }
+  meta = {"config": json.loads(config.to_json()), "digest": digest(state)}
+  with _written(manager):
+    saved = manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
       ),
-    ),
-    metrics={"metric": metric} if measured else None,
-  )
+      metrics={"metric": metric} if measured else None,
+    )
   if not saved:
     raise RuntimeError(
       f"checkpoint {step} was not written: the folder holds "
       f"{manager.latest_step()}"
     )
+
+
+def stored_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+  """Returns the config and the digest that a checkpoint holds."""
+  restored = manager.restore(
+    step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+  )
+  return restored.meta
 
 
 def stored_config(
@@ -104,10 +166,7 @@ def stored_config(
   steps = sorted(manager.all_steps(), reverse=True)
   for one in steps if step is None else [step]:
     try:
-      restored = manager.restore(
-        one, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
-      )
-      return ConfigDict(restored.meta["config"])
+      return ConfigDict(stored_meta(manager, one)["config"])
     except Exception:  # the storage library raises many kinds
       continue
   return None
@@ -116,6 +175,7 @@ def stored_config(
 def restore(
   manager: ocp.CheckpointManager,
   template: TrainState,
+  config: ConfigDict | None = None,
   step: int | None = None,
   set_aside: bool = True,
 ) -> TrainState | None:
@@ -124,6 +184,7 @@ def restore(
   Args:
     manager: see `open_manager`.
     template: a state of the same structure; only shapes and dtypes matter.
+    config: that it must be of, but for run-time keys; or None for any.
     step: only that of this round is wanted.
     set_aside: move damaged checkpoints that are newer to `damaged/`.
 
@@ -134,26 +195,34 @@ def restore(
   damaged = {}
   for one in steps if step is None else [step]:
     try:
-      state = _restore_step(manager, one, template)
+      state = _restore_step(manager, one, template, config)
     except Exception as e:  # the storage library raises many kinds
-      damaged[one] = first_line(e)
+      damaged[one] = e
       continue
-    for bad, reason in damaged.items():
+    for bad, error in damaged.items():
       if set_aside:
         _set_aside(manager, bad)
       warnings.warn(
         f"checkpoint {bad} is damaged"
         + (" and was moved to damaged/" if set_aside else "")
-        + f": {reason}",
+        + f": {first_line(error)}",
         stacklevel=2,
       )
     return state
+  for error in damaged.values():
+    if isinstance(error, OtherConfigError):
+      workdir = pathlib.Path(manager.directory).parent
+      raise OtherConfigError(f"{workdir} {error}; give another --workdir")
   if damaged:
     raise InputError(
       f"none of the checkpoints in {manager.directory} can be restored: "
-      + "; ".join(f"{one}: {reason}" for one, reason in damaged.items())
+      + "; ".join(f"{one}: {first_line(e)}" for one, e in damaged.items())
     )
   return None
+
+
+class OtherConfigError(InputError):
+  """A checkpoint is of a run with another config."""
 
 
 def digest(state: TrainState) -> str:
@@ -168,14 +237,20 @@ def digest(state: TrainState) -> str:
 
 
 def _restore_step(
-  manager: ocp.CheckpointManager, step: int, template: TrainState
+  manager: ocp.CheckpointManager,
+  step: int,
+  template: TrainState,
+  config: ConfigDict | None,
 ) -> TrainState:
+  meta = stored_meta(manager, step)
+  if config and (changed := differences(ConfigDict(meta["config"]), config)):
+    raise OtherConfigError(
+      f"belongs to a run with another config: {', '.join(changed)}"
+    )
   host = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), template)
   restored = manager.restore(
     step,
-    args=ocp.args.Composite(
-      state=ocp.args.StandardRestore(host), meta=ocp.args.JsonRestore()
-    ),
+    args=ocp.args.Composite(state=ocp.args.StandardRestore(host)),
   )
   # The storage library hands back another shape or dtype without a word.
   for (path, new), old in zip(
@@ -188,7 +263,7 @@ def _restore_step(
         f"{jax.tree_util.keystr(path)} is {new.dtype}{list(new.shape)}, not "
         f"{old.dtype}{list(old.shape)}"
       )
-  if restored.meta["digest"] != digest(restored.state):
+  if meta["digest"] != digest(restored.state):
     raise ValueError("its digest does not match its contents")
   return restored.state
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,8 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxgan import runtime
+from jaxgan import processes, runtime
+from jaxgan.checkpoint import SaveError
 from jaxgan.config import InputError, first_line
 from jaxgan.run import Run, load
 
@@ -92,35 +94,74 @@ def run(
   given = define()
 
   def guarded(argv: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(logging.FATAL)  # errors are raised, too
     if len(argv) > 1 and not arguments:
       sys.exit(f"error: unknown argument {argv[1]!r}")
     runtime.set_up()
+    sys.unraisablehook = _report
     try:
+      if hasattr(given, "coordinator"):
+        processes.connect(
+          given.coordinator.value, given.processes.value, given.process.value
+        )
       jax.devices()
+    except InputError as e:
+      sys.exit(f"error: {e}")
     except (RuntimeError, AssertionError):
       platforms = os.environ.get("JAX_PLATFORMS")
       sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
     try:
       main(given, *argv[1:])
-    except (InputError, ArithmeticError) as e:
-      sys.exit(f"error: {e}")
-    except OSError as e:
-      sys.exit(
-        f"error: {e.filename}: {e.strerror}" if e.filename else f"error: {e}"
-      )
-    except (MemoryError, jax.errors.JaxRuntimeError) as e:
-      if isinstance(e, MemoryError) or "RESOURCE_EXHAUSTED" in str(e):
-        remedy = ", reduce batch_size" if "config" in flags.FLAGS else ""
-        sys.exit(f"error: out of memory{remedy}: {first_line(e)}")
-      raise
+    except processes.Preempted as e:
+      print(e, file=sys.stderr)
+      # The usual way, on which processes wait for one that still saves.
+      sys.exit(processes.PREEMPTED)
+    except Exception as e:
+      status, message = _explain(e)
+      if jax.process_count() > 1 or isinstance(e, SaveError):
+        # The usual way out would wait for the other processes, or for a thread
+        # that waits in vain for what could not be written.
+        processes.leave(status, message or traceback.format_exc())
+      if not message:
+        raise
+      sys.exit(message)
     except KeyboardInterrupt as e:
-      print(f"error: {str(e) or 'interrupted'}", file=sys.stderr)
-      sys.stdout.flush()
-      # At once: taken down while XLA compiles, the interpreter crashes.
-      os._exit(1)
+      processes.leave(1, f"error: {str(e) or 'interrupted'}")
 
   app.run(guarded, flags_parser=_parse_flags)
+
+
+def _explain(error: Exception) -> tuple[int, str | None]:
+  """The status and the line that a command ends with; None if unforeseen."""
+  if isinstance(error, (InputError, ArithmeticError, SaveError)):
+    return 1, f"error: {error}"
+  if isinstance(error, OSError):
+    file = f"{error.filename}: " if error.filename else ""
+    return 1, f"error: {file}{error.strerror or error}"
+  text = str(error)
+  if (
+    isinstance(error, MemoryError)
+    or (isinstance(error, ValueError) and "array is too big" in text)
+    or (
+      isinstance(error, jax.errors.JaxRuntimeError)
+      and "RESOURCE_EXHAUSTED" in text
+    )
+  ):
+    remedy = ", reduce batch_size" if "config" in flags.FLAGS else ""
+    return 1, f"error: out of memory{remedy}: {first_line(error)}"
+  if isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
+    return processes.LOST, (
+      f"error: another process was lost ({first_line(error)}); start all "
+      "again, and they go on from the last checkpoint"
+    )
+  return 1, None
+
+
+def _report(unraisable: Any) -> None:
+  # Where a disk is full, the storage library closes its event loop before the
+  # last of its writes has called back.
+  if str(unraisable.exc_value) != "Event loop is closed":
+    sys.__unraisablehook__(unraisable)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 # Keys that may differ when a run is resumed: they change what is written and
@@ -17,6 +16,8 @@ RUNTIME_KEYS = (
   "wandb",
   "parallel",
   "chunk_size",
+  "nonfinite",
+  "nonfinite_limit",
 )
 
 
@@ -134,6 +135,11 @@ def _shared_config() -> ConfigDict:
       "ema_decay": 0.999,  # 0: samples come from the weights themselves
       "dtype": "float32",  # of the networks' arithmetic; or "bfloat16"
       "parallel": "pmap",  # or "shard_map"
+      # Where a loss, gradient or update is not finite: "stop" before it,
+      # "skip" it, or "rollback" to the last checkpoint, with other noise.
+      "nonfinite": "stop",
+      # Skipped rounds in a row, or rollbacks to one checkpoint, before a stop.
+      "nonfinite_limit": 10,
     }
   )
 
@@ -272,13 +278,19 @@ _TRANSLATION: dict[str, dict[str, Any]] = {
 }
 
 
-def check(config: ConfigDict) -> None:
+def check(config: ConfigDict, devices: int) -> None:
   """Refuses values that no run could work with.
+
+  Args:
+    config: see `base_config`.
+    devices: that share a batch.
 
   Raises:
     InputError: naming the key and a value that would do.
   """
-  for key in ("steps", "batch_size", "log_every", "eval_samples"):
+  for key in (
+    "steps", "batch_size", "log_every", "eval_samples", "nonfinite_limit"
+  ):  # fmt: skip
     if config[key] < 1:
       raise InputError(f"{key}={config[key]}: give at least 1")
   for key, zero in (
@@ -298,7 +310,10 @@ def check(config: ConfigDict) -> None:
     )
   if config.dtype not in ("float32", "bfloat16"):
     raise InputError(f"dtype={config.dtype!r}: choose 'float32' or 'bfloat16'")
-  devices = jax.device_count()
+  if config.nonfinite not in ("stop", "skip", "rollback"):
+    raise InputError(
+      f"nonfinite={config.nonfinite!r}: choose 'stop', 'skip' or 'rollback'"
+    )
   if config.batch_size % devices:
     below = config.batch_size // devices * devices
     raise InputError(

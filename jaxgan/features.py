@@ -235,8 +235,9 @@ def trained(
   key.data.path = ""
   key = f"{key.to_json(sort_keys=True)} {template}"
   digest = hashlib.sha256(key.encode()).hexdigest()
-  devices = jax.device_count()
-  own.batch_size = -(-own.batch_size // devices) * devices
+  # Of several processes each asks for one, and finds it or trains it alone.
+  devices = jax.local_devices()
+  own.batch_size = -(-own.batch_size // len(devices)) * len(devices)
   folder = runtime.cache_folder() / "classifiers"
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -257,7 +258,7 @@ def trained(
     print(f"training a classifier of {config.name}, once, for {workdir}")
     partial = workdir.with_name(f"{workdir.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    train(own, partial)
+    train(own, partial, devices)
     partial.rename(workdir)
     return workdir, load(workdir)
 

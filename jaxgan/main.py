@@ -1,11 +1,14 @@
 """Trains a model: `python -m jaxgan.main --config=configs/wgan_gp.py`."""
 
 import pathlib
+import signal
 from types import SimpleNamespace
 
+import jax
 from absl import flags
 
 from jaxgan import command
+from jaxgan.processes import PREEMPTED, leave
 from jaxgan.train import train
 
 
@@ -18,6 +21,14 @@ def define() -> SimpleNamespace:
       None,
       "Folder of the run; by default runs/<config>, or runs/<config>_<preset>.",
     ),
+    coordinator=flags.DEFINE_string(
+      "coordinator",
+      None,
+      "Where several processes train together: host:port of the first, or "
+      "'auto' for what the cluster says.",
+    ),
+    processes=flags.DEFINE_integer("processes", None, "How many they are."),
+    process=flags.DEFINE_integer("process", None, "Which this is, from 0."),
   )
 
 
@@ -28,6 +39,10 @@ def main(given: SimpleNamespace) -> None:
     file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
     name = pathlib.Path(file).stem
     workdir = pathlib.Path("runs", f"{name}_{preset}" if preset else name)
+  # There is nothing to save before the first round.
+  told = "told to end before the first round; the same command begins again"
+  if jax.process_count() == 1:
+    signal.signal(signal.SIGTERM, lambda *_: leave(PREEMPTED, told))
   try:
     train(given.config.value, workdir)
   except KeyboardInterrupt as e:

@@ -116,6 +116,17 @@ def collect(
   return Statistics(moments, *map(np.concatenate, (kept, logits, labelled)))
 
 
+def pausing(items: Iterable[Any], pause: Callable[[], None]) -> Iterator[Any]:
+  """The items, with `pause()`, which may raise, before each."""
+  for item in items:
+    pause()
+    yield item
+
+
+def no_pause() -> None:
+  """Does nothing."""
+
+
 def join(a: Statistics, b: Statistics) -> Statistics:
   """The statistics of two streams together."""
   return Statistics(
@@ -282,9 +293,10 @@ def create(
     most: training images to compare with; 0 for all.
 
   Returns:
-    `measure(variables)`, for `train_step.sampling_variables`, to metrics by
-    name, of which the first decides which checkpoint is the best; and the
-    protocol that they depend on.
+    `measure(variables, pause)`, for `train_step.sampling_variables`, to
+    metrics by name, of which the first decides which checkpoint is the best;
+    it calls `pause()` between batches of images. And the protocol that they
+    depend on.
 
   Raises:
     InputError: where the run or its data cannot be measured like that.
@@ -316,8 +328,11 @@ def create(
   if mixture := data.mixture(config.data):
     count = count or ASSIGNED
 
-    def of_points(variables: Any) -> dict[str, Metric]:
-      made = list(map(np.asarray, sample(variables, count)))
+    def of_points(
+      variables: Any, pause: Callable[[], None] = no_pause
+    ) -> dict[str, Metric]:
+      made = pausing(sample(variables, count), pause)
+      made = list(map(np.asarray, made))
       return compare_points(np.concatenate(made), mixture)
 
     protocol |= {
@@ -332,8 +347,11 @@ def create(
   real = reference(config.data, net, count, seed, most)
   count = real.protocol["samples"]
 
-  def of_images(variables: Any) -> dict[str, Metric]:
-    made = ({"image": images} for images in sample(variables, count))
+  def of_images(
+    variables: Any, pause: Callable[[], None] = no_pause
+  ) -> dict[str, Metric]:
+    made = pausing(sample(variables, count), pause)
+    made = ({"image": images} for images in made)
     return compare(real, collect(net, made, count, "samples"), seed)
 
   return of_images, protocol | real.protocol
@@ -385,9 +403,11 @@ def _of_classifier(
   source, net = data.create(other), features.untrained(config)
   order = np.arange(len(source))
 
-  def measure(variables: Any) -> dict[str, Metric]:
+  def measure(
+    variables: Any, pause: Callable[[], None] = no_pause
+  ) -> dict[str, Metric]:
     trained = features.with_variables(net, variables)
-    batches = examples(source, order)
+    batches = pausing(examples(source, order), pause)
     found = collect(trained, batches, len(order), "held-out images")
     right = found.logits.argmax(1) == found.labels
     return {"accuracy": Metric(float(right.mean()), None, False)}

@@ -19,6 +19,8 @@ from jaxgan.measure import (
   Reference,
   collect,
   compare,
+  no_pause,
+  pausing,
   reference,
 )
 from jaxgan.metrics import pairs
@@ -115,13 +117,15 @@ def create(
     for way in ways
   }
 
-  def measure(variables: Any) -> dict[str, Metric]:
+  def measure(
+    variables: Any, pause: Callable[[], None] = no_pause
+  ) -> dict[str, Metric]:
     metrics = {}
     for way, (source, order, real) in ways.items():
-      made = translate[way](variables, source, order)
+      made = translate[way](variables, source, order, pause)
       same = way == "identity"
       prefix = "" if way == "forward" else f"{way} "
-      for name, metric in _metrics(made, real, seed, same).items():
+      for name, metric in _metrics(made, real, seed, same, pause).items():
         metrics[prefix + name] = metric
     return metrics
 
@@ -157,7 +161,7 @@ def _translator(
   seed: int,
   batch_statistics: bool,
 ) -> Callable[..., Translated]:
-  """Returns `translate(variables, source, order)` to a `Translated`."""
+  """Returns `translate(variables, source, order, pause)` to a `Translated`."""
   start, result = algorithm.directions[way]
   end = _domain(result)
   shape = data.example_shapes(config)[start]
@@ -191,14 +195,17 @@ def _translator(
   keys = {start, end} if config.name != "unpaired" else {start}
 
   def translate(
-    variables: Any, source: data.Source, order: np.ndarray
+    variables: Any,
+    source: data.Source,
+    order: np.ndarray,
+    pause: Callable[[], None],
   ) -> Translated:
     variables = run.replicate(variables)
     made, sources, labels = [], [], []
     with tqdm(
       total=len(order), desc="translations", unit="image", leave=False
     ) as bar:
-      for first in range(0, len(order), size):
+      for first in pausing(range(0, len(order), size), pause):
         batch = source[order[first : first + size]]
         sources.append(batch[start])
         labels.append(batch.get(f"{start}_label", ()))
@@ -224,7 +231,11 @@ def _translator(
 
 
 def _metrics(
-  made: Translated, real: Reference | None, seed: int, same: bool
+  made: Translated,
+  real: Reference | None,
+  seed: int,
+  same: bool,
+  pause: Callable[[], None],
 ) -> dict[str, Metric]:
   """The metrics of translations, or with `same`, of what should not change."""
   metrics = {}
@@ -232,7 +243,7 @@ def _metrics(
     net, labelled = real.net, len(made.labels) > 0
 
     def batches(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-      for rows in run.batches(np.arange(len(images))):
+      for rows in pausing(run.batches(np.arange(len(images))), pause):
         batch = {"image": images[rows]}
         yield batch | ({"label": made.labels[rows]} if labelled else {})
 

@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxgan.config import InputError
+from jaxgan.processes import Process
 
 AXIS = "batch"
 
@@ -31,12 +32,15 @@ class Parallel(NamedTuple):
   unreplicate: the copy of a replicated pytree on one device.
   shard_batch: this process's `[n, B, ...]` arrays become the mapped step's
     input, the rows of each of the n minibatches split over the devices.
+  process: this one among those whose devices are used; its rows of a
+    minibatch are its devices' rows.
   """
 
   map_step: Callable[..., Any]
   replicate: Callable[[Any], Any]
   unreplicate: Callable[[Any], Any]
   shard_batch: Callable[[Any], Any]
+  process: Process
 
 
 def create(kind: str, devices: Sequence[jax.Device] | None = None) -> Parallel:
@@ -49,33 +53,35 @@ def create(kind: str, devices: Sequence[jax.Device] | None = None) -> Parallel:
   Raises:
     InputError: for another kind.
   """
+  # Whatever their numbers: those of a process are side by side.
+  devices = sorted(
+    devices or jax.devices(), key=lambda d: (d.process_index, d.id)
+  )
+  processes = sorted({d.process_index for d in devices})
+  own = Process(processes.index(jax.process_index()), len(processes))
   if kind == "pmap":
-    return _pmap(devices)
+    return _pmap(devices, own)
   if kind == "shard_map":
-    return _shard_map(devices)
+    return _shard_map(devices, own)
   raise InputError(f"parallel={kind!r}: choose 'pmap' or 'shard_map'")
 
 
-def _pmap(devices: Sequence[jax.Device] | None) -> Parallel:
-  local = [
-    d
-    for d in devices or jax.devices()
-    if d.process_index == jax.process_index()
-  ]
-  rows = NamedSharding(Mesh(np.array(local), (AXIS,)), P(AXIS))
+def _pmap(devices: Sequence[jax.Device], process: Process) -> Parallel:
+  # Arrays are placed as pmap places its results: otherwise the second call,
+  # on the results of the first, would compile again.
+  rows = NamedSharding(Mesh(np.array(devices), (AXIS,)), P(AXIS))
+  local = len(devices) // process.count
 
   def shard(x: np.ndarray) -> jax.Array:
     n, batch, *rest = x.shape
-    x = x.reshape(n, len(local), batch // len(local), *rest)
-    return jax.device_put(x.swapaxes(0, 1), rows)
+    x = x.reshape(n, local, batch // local, *rest).swapaxes(0, 1)
+    return jax.make_array_from_process_local_data(rows, x)
 
   def replicate(x: jax.Array) -> jax.Array:
-    # Placed as pmap places its results: otherwise the second call, on the
-    # results of the first, would compile again.
     # Copied for each: the step donates what it is given.
     x = jax.device_get(x)
     return jax.make_array_from_callback(
-      (len(local), *x.shape), rows, lambda _: np.array(x)[None]
+      (len(devices), *x.shape), rows, lambda _: np.array(x)[None]
     )
 
   def map_step(
@@ -99,11 +105,12 @@ def _pmap(devices: Sequence[jax.Device] | None) -> Parallel:
       lambda x: x.addressable_data(0)[0], tree
     ),
     shard_batch=lambda batches: jax.tree.map(shard, batches),
+    process=process,
   )
 
 
-def _shard_map(devices: Sequence[jax.Device] | None) -> Parallel:
-  mesh = Mesh(np.array(devices or jax.devices()), (AXIS,))
+def _shard_map(devices: Sequence[jax.Device], process: Process) -> Parallel:
+  mesh = Mesh(np.array(devices), (AXIS,))
   everywhere = NamedSharding(mesh, P())
   rows = NamedSharding(mesh, P(None, AXIS))
 
@@ -121,20 +128,23 @@ def _shard_map(devices: Sequence[jax.Device] | None) -> Parallel:
     )
     return jax.jit(mapped, donate_argnums=0)
 
-  def replicate(tree: Any) -> Any:
-    # Through the host: device_put may alias a source array, and the step
-    # donates what it is given.
-    return jax.device_put(jax.device_get(tree), everywhere)
+  def replicate(x: jax.Array) -> jax.Array:
+    # Copied for each: the step donates what it is given.
+    x = jax.device_get(x)
+    return jax.make_array_from_callback(
+      x.shape, everywhere, lambda _: np.array(x)
+    )
 
   return Parallel(
     map_step=map_step,
-    replicate=replicate,
+    replicate=lambda tree: jax.tree.map(replicate, tree),
     unreplicate=lambda tree: jax.tree.map(
       lambda x: x.addressable_data(0), tree
     ),
     shard_batch=lambda batches: jax.tree.map(
       lambda x: jax.make_array_from_process_local_data(rows, x), batches
     ),
+    process=process,
   )
 
 

@@ -70,7 +70,7 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> Run:
         f"{workdir} is a run of another version: {first_line(e)}"
       ) from e
     _, template = initial_state(config, algorithm)
-    state = checkpoint.restore(manager, template, step, set_aside=False)
+    state = checkpoint.restore(manager, template, step=step, set_aside=False)
   return Run(config, algorithm, state)
 
 

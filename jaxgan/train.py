@@ -1,27 +1,38 @@
 """The training loop, for every algorithm."""
 
+import contextlib
 import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from pkgutil import iter_modules
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 from clu import parameter_overview
 from ml_collections import ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
-from jaxgan import checkpoint, data, parallel, pictures
+from jaxgan import algorithms, checkpoint, data, parallel, pictures
 from jaxgan import config as config_lib
 from jaxgan.config import InputError, first_line
 from jaxgan.data.batches import feed, make_prepare, shuffled, unaugmented
 from jaxgan.logging import import_wandb, open_logs, rows, write_config
+from jaxgan.parallel import Parallel
+from jaxgan.processes import (
+  Preempted,
+  Process,
+  agree,
+  broadcast,
+  preemption,
+)
 from jaxgan.train_step import (
   GUARDED,
   Algorithm,
@@ -35,7 +46,7 @@ from jaxgan.train_step import (
 
 
 class NonFiniteError(ArithmeticError):
-  """A loss or gradient was not finite, and the run stopped before using it."""
+  """A loss or gradient was not finite, and the run stops before using it."""
 
 
 def create_algorithm(config: ConfigDict) -> Algorithm:
@@ -46,7 +57,8 @@ def create_algorithm(config: ConfigDict) -> Algorithm:
   """
   name = f"jaxgan.algorithms.{config.algorithm}"
   if not config.algorithm.isidentifier() or not find_spec(name):
-    raise InputError(f"no algorithm {config.algorithm!r}")
+    known = ", ".join(m.name for m in iter_modules(algorithms.__path__))
+    raise InputError(f"algorithm={config.algorithm!r}: choose one of {known}")
   module = import_module(name)
   return module.create(config)
 
@@ -90,12 +102,33 @@ def with_pretrained(state: TrainState, found: Mapping[str, Any]) -> TrainState:
   return state.replace(**trees)
 
 
-def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
+class _Run(NamedTuple):
+  """What stays the same from the first round to the last."""
+
+  config: ConfigDict
+  workdir: pathlib.Path
+  manager: ocp.CheckpointManager | None
+  mapping: Parallel
+  step: Callable[[TrainState, Any], Any]
+  inputs: Callable[[int], Iterator[Any]]
+  picture: Callable[[Any], Image.Image | None]
+  evaluate: Callable[..., Mapping[str, Any]] | None
+
+
+def train(
+  config: ConfigDict,
+  workdir: str | os.PathLike[str],
+  devices: Sequence[jax.Device] | None = None,
+) -> TrainState:
   """Trains, from the newest checkpoint in `workdir` if there is one.
+
+  Of several processes, all call it, and the first reads and writes `workdir`:
+  the others need not see it.
 
   Args:
     config: see `jaxgan.config.base_config`.
     workdir: where the run is recorded; made if missing.
+    devices: to train on; by default all of all processes.
 
   Returns:
     The state after the last round, on one device or the host.
@@ -103,9 +136,13 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
   Raises:
     InputError: where the config or the data cannot work, or the workdir
       belongs to another config.
-    NonFiniteError: where a loss or gradient is not finite.
+    NonFiniteError: where a loss or gradient is not finite, and the config
+      does not say how to go on, or that did not help.
+    SaveError: where a checkpoint cannot be written.
+    Preempted: where the process was told to end, by SIGTERM.
   """
-  config_lib.check(config)
+  devices = devices or jax.devices()
+  config_lib.check(config, len(devices))
   workdir = pathlib.Path(workdir)
   try:
     algorithm = create_algorithm(config)
@@ -114,7 +151,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       f"algorithm={config.algorithm!r} needs keys that this config has not "
       f"({first_line(e)}): choose a config of that algorithm"
     ) from e
-  mapping = parallel.create(config.parallel)
+  mapping = parallel.create(config.parallel, devices)
+  process = mapping.process
   init_rng, step_rng, sample_rng = jax.random.split(
     jax.random.key(config.seed), 3
   )
@@ -127,39 +165,36 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
 
     measure.check(config, config.inception)
   # Not where a checkpoint will have it.
-  begun = any((workdir / "checkpoints").glob("[0-9]*"))
+  begun = agree(process, lambda: any((workdir / "checkpoints").glob("[0-9]*")))
   found = None if begun else algorithm.pretrained()
   source = data.create(config.data)
-  updates = minibatches(algorithm)
-  _claim(workdir)
-  with checkpoint.open_manager(workdir) as manager:
-    stored = checkpoint.stored_config(manager)
-    changed = stored and config_lib.differences(stored, config)
-    if changed:
-      raise InputError(
-        f"{workdir} belongs to a run with another config: "
-        f"{', '.join(changed)}; give another --workdir"
-      )
-    state = checkpoint.restore(manager, template)
-    start = int(state.step) if state else 0
-    if start >= config.steps:
+  agree(process, lambda: _claim(workdir))
+  with contextlib.ExitStack() as stack:
+    manager = None
+    if process.index == 0:
+      manager = stack.enter_context(checkpoint.open_manager(workdir))
+    state = _newest(manager, template, config, process)
+    if state and state.step >= config.steps:
       print(
-        f"{workdir} is complete at round {start}; to train longer, give "
-        f"--config.steps a value above {start}"
+        f"{workdir} is complete at round {state.step}; to train longer, give "
+        f"--config.steps a value above {state.step}"
       )
       return state
-    train_step, inputs = feed(
+    step, inputs = feed(
       source,
       config,
-      updates,
-      start,
+      minibatches(algorithm),
       make_train_step(
-        algorithm, step_rng, config.ema_decay, make_prepare(config.data)
+        algorithm,
+        step_rng,
+        config.ema_decay,
+        make_prepare(config.data),
+        skip=config.nonfinite == "skip",
       ),
       mapping,
     )
-    write_config(workdir, config)
-    mixture = data.mixture(config.data)
+    if process.index == 0:
+      write_config(workdir, config)
     shown = source[
       shuffled(
         config.seed,
@@ -168,96 +203,184 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
       )
     ]
     shown = unaugmented(shown, config.data)
+
+    def begin() -> TrainState:
+      # There may have been the beginning of a first checkpoint, cut short.
+      own = algorithm.pretrained() if found is None else found
+      return broadcast(process, with_pretrained(create(init_rng, shown), own))
+
     if state is None:
-      # That may have been the beginning of a first one, cut short.
-      found = algorithm.pretrained() if found is None else found
-      state = with_pretrained(create(init_rng, shown), found)
+      state = begin()
       print(
         parameter_overview.get_parameter_overview(
           state.params, include_stats=False
         )
       )
     else:
-      print(f"resuming {workdir} at round {start}")
+      print(f"resuming {workdir} at round {state.step}")
 
     evaluate = None
     if config.eval_every:
       evaluate, _ = measure.create(
         config, algorithm, config.eval_samples, inception=config.inception
       )
-    sample = jax.jit(algorithm.sample)
-    if algorithm.latents:
-      count = len(next(iter(shown.values())))
-      keys = jax.random.split(sample_rng, count)
-      shown["latent"] = algorithm.latents(keys)
-    state = mapping.replicate(state)
-    window, clock = [], time.time()
-    with (
-      open_logs(workdir, config, start) as write,
-      tqdm(
-        total=config.steps,
-        initial=start,
-        unit="round",
-        smoothing=0.05,
-        mininterval=0.5 if sys.stderr.isatty() else 20,
-      ) as bar,
-    ):
-      for step, batch in enumerate(inputs, start + 1):
-        state, metrics = train_step(state, batch)
-        window.append(metrics)
-        if len(window) > 2:
-          # The device works on the two rounds after this one; without the
-          # wait, the host would run ahead without bound.
-          jax.block_until_ready(window[-3])
-        bar.update()
+    picture = _painter(config, algorithm, shown, sample_rng)
+    run = _Run(
+      config, workdir, manager, mapping, step, inputs, picture, evaluate
+    )
+    origin, tries = None, 0
+    while True:
+      try:
+        state = _play(run, state)
+        break
+      except NonFiniteError as e:
+        if config.nonfinite != "rollback":
+          raise
+        state = _newest(manager, template, config, process) or begin()
+        tries = tries + 1 if origin == state.step else 1
+        origin = int(state.step)
+        if tries > config.nonfinite_limit:
+          raise NonFiniteError(
+            f"{e}; {config.nonfinite_limit} rollbacks did not help"
+          ) from e
+        print(f"{e}; rollback {tries} to round {origin}, with other noise")
+        state = state.replace(rollbacks=np.int32(state.rollbacks + tries))
+  if process.index == 0:
+    _summarize(workdir)
+  return state
 
-        log, show, save, measured = (
-          step == config.steps or (every and step % every == 0)
-          for every in (
-            config.log_every,
-            config.sample_every,
-            config.checkpoint_every,
-            config.eval_every,
-          )
+
+def _play(run: _Run, state: TrainState) -> TrainState:
+  """Plays the rounds after the state's up to the last one."""
+  config, mapping, first = run.config, run.mapping, run.manager is not None
+  start, rollbacks = int(state.step), int(state.rollbacks)
+  state = mapping.replicate(state)
+  window, finite, leaving, clock = [], start, False, time.time()
+  with (
+    open_logs(run.workdir, config, start)
+    if first
+    else contextlib.nullcontext(lambda *_, **__: None) as write,
+    preemption(mapping.process) as told,
+    tqdm(
+      total=config.steps,
+      initial=start,
+      unit="round",
+      smoothing=0.05,
+      mininterval=0.5 if sys.stderr.isatty() else 20,
+      disable=not first,
+    ) as bar,
+  ):
+
+    def pause() -> None:
+      if told():
+        raise Preempted
+
+    for step, batch in enumerate(run.inputs(start), start + 1):
+      state, metrics = run.step(state, batch)
+      window.append(metrics)
+      if len(window) > 2:
+        # The device works on the two rounds after this one; without the
+        # wait, the host would run ahead without bound.
+        jax.block_until_ready(window[-3])
+      bar.update()
+
+      leaving = told()
+      last = step == config.steps
+      log, show, save, measured = (
+        last or (every and step % every == 0)
+        for every in (
+          config.log_every,
+          config.sample_every,
+          config.checkpoint_every,
+          config.eval_every,
         )
-        measured = measured and evaluate
-        if log or save or measured:
-          window = _fetch(window, step - len(window) + 1)
-        if log:
-          seconds, clock = time.time() - clock, time.time()
-          scalars = {
-            key: float(np.mean([row[key] for row in window]))
-            for key in window[0]
+      )
+      save = save or leaving
+      measured = measured and run.evaluate and not leaving
+      if log or save or measured:
+        window = _fetch(window)
+        finite = _check(window, step - len(window) + 1, finite, config)
+      if log:
+        seconds, clock = time.time() - clock, time.time()
+        scalars = _means(window)
+        speed = {"rounds_per_second": len(window) / seconds}
+        counts = {"rollbacks": rollbacks} if rollbacks else {}
+        write(step, scalars | speed | counts)
+        bar.set_postfix(
+          {
+            key: f"{value:.3f}"
+            for key, value in scalars.items()
+            if key.endswith("/loss")
           }
-          speed = len(window) / seconds
-          write(step, {**scalars, "rounds_per_second": speed})
-          bar.set_postfix(
-            {
-              key: f"{value:.3f}"
-              for key, value in scalars.items()
-              if key.endswith("/loss")
-            }
-          )
-          window = []
-        if show or measured:
-          variables = sampling_variables(mapping.unreplicate(state))
-        if show and (samples := sample(*variables, shown)):
-          real = {"real": shown["image"]} if "image" in shown else {}
-          picture = pictures.picture({**real, **samples}, mixture)
-          write(step, picture=picture)
-        score = None
-        if measured:
-          began = time.time()
-          metrics = evaluate(variables)
-          clock += time.time() - began
-          write(step, {f"eval/{k}": m.value for k, m in metrics.items()})
-          first = next(iter(metrics.values()))
-          if first.lower is not None:
-            score = first.value if first.lower else -first.value
-        if save or measured:
-          checkpoint.save(manager, mapping.unreplicate(state), config, score)
-  _summarize(workdir)
+        )
+        window = []
+        if first:
+          checkpoint.check(run.manager)
+      if show or measured:
+        variables = sampling_variables(mapping.unreplicate(state))
+      if show:
+        write(step, picture=run.picture(variables))
+      score = None
+      if measured:
+        began = time.time()
+        try:
+          metrics = run.evaluate(variables, pause)
+        except Preempted:
+          leaving, metrics = True, {}
+        clock += time.time() - began
+        write(step, {f"eval/{k}": m.value for k, m in metrics.items()})
+        for metric in list(metrics.values())[:1]:
+          if metric.lower is not None:
+            score = metric.value if metric.lower else -metric.value
+      if first and (save or measured):
+        checkpoint.save(run.manager, mapping.unreplicate(state), config, score)
+      if leaving and not last:
+        if first:
+          checkpoint.wait(run.manager)
+        raise Preempted(
+          f"told to end: {run.workdir} is saved at round {step} of "
+          f"{config.steps}; the same command goes on from there"
+        )
   return mapping.unreplicate(state)
+
+
+def _newest(
+  manager: ocp.CheckpointManager | None,
+  template: TrainState,
+  config: ConfigDict,
+  process: Process,
+) -> TrainState | None:
+  """The newest whole checkpoint, which the first process reads, in all."""
+  state = None
+
+  def read() -> bool:
+    nonlocal state
+    checkpoint.wait(manager)
+    state = checkpoint.restore(manager, template, config)
+    return state is not None
+
+  if not agree(process, read):
+    return None
+  if state is None:
+    state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
+  return broadcast(process, state)
+
+
+def _painter(
+  config: ConfigDict, algorithm: Algorithm, shown: Batch, rng: jax.Array
+) -> Callable[[Any], Image.Image | None]:
+  """Returns `picture(variables)`, of samples that belong to real examples."""
+  sample, mixture = jax.jit(algorithm.sample), data.mixture(config.data)
+  if algorithm.latents:
+    keys = jax.random.split(rng, len(next(iter(shown.values()))))
+    shown = {**shown, "latent": algorithm.latents(keys)}
+
+  def picture(variables: Any) -> Image.Image | None:
+    samples = sample(*variables, shown)
+    real = {"real": shown["image"]} if "image" in shown else {}
+    return pictures.picture({**real, **samples}, mixture) if samples else None
+
+  return picture
 
 
 def _shown(config: ConfigDict) -> int:
@@ -288,22 +411,72 @@ def _claim(workdir: pathlib.Path) -> None:
     raise InputError(f"workdir {workdir} cannot be used: {e.strerror}") from e
 
 
-def _fetch(window: list[Any], first: int) -> list[dict[str, float]]:
-  """Brings the metrics of rounds `first`, ... to the host and checks them."""
-  fetched = [
+def _fetch(window: list[Any]) -> list[dict[str, np.generic]]:
+  """Brings the metrics of rounds to the host, as any one device has them."""
+  own = jax.tree.map(
+    lambda x: x.addressable_data(0) if isinstance(x, jax.Array) else x, window
+  )
+  return [
     {key: value.flat[0] for key, value in row.items()}
-    for row in jax.device_get(window)
+    for row in jax.device_get(own)
   ]
-  for step, row in enumerate(fetched, first):
-    for key, value in row.items():
-      player, name = key.split("/", 1)
-      if name in GUARDED and not np.isfinite(value):
-        raise NonFiniteError(
-          f"round {step}: {name} of the {player} is {value}; the run stopped "
-          "before that update, checkpoints are not affected; lower the "
-          "learning rate or change the seed"
-        )
-  return fetched
+
+
+def _check(
+  window: list[dict[str, np.generic]],
+  first: int,
+  finite: int,
+  config: ConfigDict,
+) -> int:
+  """Refuses metrics of rounds `first`, ... that are not finite.
+
+  Args:
+    window: see `_fetch`.
+    first: the round that it begins with.
+    finite: the last round before them that was, or is taken to have been.
+    config: of the run; with `nonfinite="skip"`, `nonfinite_limit` rounds in a
+      row are let pass.
+
+  Returns:
+    The last round that was finite.
+  """
+  for step, row in enumerate(window, first):
+    poisoned = _poisoned(row)
+    if poisoned is None:
+      finite = max(finite, step)
+    elif config.nonfinite != "skip":
+      raise NonFiniteError(
+        f"round {step}: {poisoned}; the run stopped before that update, "
+        "checkpoints are not affected; lower the learning rate, change the "
+        "seed, or see config.nonfinite"
+      )
+    elif step - finite > config.nonfinite_limit:
+      raise NonFiniteError(
+        f"round {step}: {poisoned}, and so were the "
+        f"{config.nonfinite_limit} rounds before it, which were skipped; "
+        "lower the learning rate or change the seed"
+      )
+  return finite
+
+
+def _poisoned(row: Mapping[str, np.generic]) -> str | None:
+  """What kept an update of a round from being made, if anything did."""
+  for key, value in row.items():
+    player, name = key.split("/", 1)
+    if name in GUARDED and not np.isfinite(value):
+      return f"{name} of the {player} is {value}"
+  return None
+
+
+def _means(window: list[dict[str, np.generic]]) -> dict[str, float]:
+  """Means over the rounds that were finite, and how many were not."""
+  means = {}
+  for key in window[0]:
+    values = np.array([row[key] for row in window])
+    if (finite := np.isfinite(values)).any():
+      means[key] = float(values[finite].mean())
+  skipped = sum(_poisoned(row) is not None for row in window)
+  return means | ({"skipped": skipped} if skipped else {})
 
 
 def _summarize(workdir: pathlib.Path) -> None:

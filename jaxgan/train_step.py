@@ -18,7 +18,7 @@ from jax import lax
 
 from jaxgan.parallel import pmean
 
-# Metrics of every update; where one is not finite, the run halts.
+# Metrics of every update; where one is not finite, it is not made.
 GUARDED = ("loss", "grad_norm", "update_norm")
 
 Params = Any
@@ -33,8 +33,11 @@ class TrainState:
 
   Attributes:
     step: int32 scalar, rounds played.
-    halted: bool scalar. True once a loss, gradient or update was not finite;
-      from then on rounds change nothing, so that the host may look late.
+    halted: bool scalar. True once a loss, gradient or update was not finite,
+      unless such updates are skipped; from then on rounds change nothing, so
+      that the host may look late.
+    rollbacks: int32 scalar, how often the run went back to a checkpoint to
+      play on with other noise.
     params: by player; frozen networks, which no turn updates, are here too.
     model_state: by player: batch statistics, spectral norm vectors, image
       pools; `{}` where there are none.
@@ -47,6 +50,7 @@ class TrainState:
 
   step: jax.Array
   halted: jax.Array
+  rollbacks: jax.Array
   params: dict[str, Params]
   model_state: dict[str, ModelState]
   opt_state: dict[str, optax.OptState]
@@ -134,6 +138,7 @@ def create_train_state(
   return TrainState(
     step=jnp.int32(0),
     halted=jnp.bool_(False),
+    rollbacks=jnp.int32(0),
     params=params,
     model_state=model_state,
     opt_state={
@@ -162,16 +167,20 @@ def make_train_step(
   rng: jax.Array,
   ema_decay: float,
   prepare: Callable[[Batch, jax.Array], Batch] = lambda batch, rng: batch,
+  skip: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
   """Returns the function that plays one round, to be mapped over `AXIS`.
 
   Args:
     algorithm: the game.
-    rng: the key of the run; round t draws from `fold_in(rng, t)`.
+    rng: the key of the run; round t draws from `fold_in(rng, t)`, into which
+      rollbacks are folded, too, if there were any.
     ema_decay: decay of the averages in [0, 1); in early rounds it is limited
       to (1 + t) / (10 + t), so that the initial params are soon forgotten.
     prepare: `(batch, rng) -> batch`, on the device: conversion of stored
       images to floats and augmentation.
+    skip: leave out an update that is not finite, and go on, where the run
+      would halt.
 
   Returns:
     `train_step(state, batches)` with batches `[n, B, ...]`: update i of every
@@ -205,12 +214,17 @@ def make_train_step(
       opt_state={**state.opt_state, player: opt_state},
     )
     finite = jnp.isfinite(jnp.stack([metrics[name] for name in GUARDED]))
-    return unless(state.halted | ~finite.all(), new, state), metrics
+    if skip:
+      return unless(~finite.all(), new, state), metrics
+    halted = state.halted | ~finite.all()
+    return unless(halted, new, state).replace(halted=halted), metrics
 
   def train_step(
     state: TrainState, batches: Batch
   ) -> tuple[TrainState, Metrics]:
     round_rng = jax.random.fold_in(rng, state.step)
+    other_rng = jax.random.fold_in(round_rng, state.rollbacks)
+    round_rng = jnp.where(state.rollbacks > 0, other_rng, round_rng)
     before_rng, prepare_rng, rng_of_turns = jax.random.split(round_rng, 3)
     prepare_rngs = jax.random.split(prepare_rng, minibatches(algorithm))
     batches = jax.vmap(prepare)(batches, prepare_rngs)
@@ -258,12 +272,11 @@ def make_train_step(
     on_cpu = jax.default_backend() == "cpu"
     return lax.optimization_barrier(tree) if on_cpu else tree
 
-  def unless(halted: jax.Array, new: TrainState, old: TrainState):
+  def unless(kept: jax.Array, new: TrainState, old: TrainState) -> TrainState:
     def choose(old: jax.Array, new: jax.Array) -> jax.Array:
       # What is the same stays so for the compiler, too.
-      return old if old is new else jnp.where(halted, old, new)
+      return old if old is new else jnp.where(kept, old, new)
 
-    kept = jax.tree.map(choose, old, new)
-    return kept.replace(halted=halted)
+    return jax.tree.map(choose, old, new)
 
   return train_step

@@ -23,6 +23,7 @@ from jaxgan.data.batches import (
 )
 from jaxgan.data.pairs import Domain, Unpaired
 from jaxgan.parallel import AXIS
+from jaxgan.processes import Process
 
 
 def numbers(length=50):
@@ -95,10 +96,10 @@ def test_resident_data_feeds_the_same_minibatches(
 
   def seen(devices):
     mapping = parallel.create(kind, jax.devices()[:devices])
-    mapped, inputs = feed(source, settings, 2, 4, step, mapping)
+    mapped, inputs = feed(source, settings, 2, step, mapping)
     state = mapping.replicate(Counter(step=jnp.int32(4)))
     rounds = []
-    for batch in inputs:
+    for batch in inputs(4):
       state, images = mapped(state, batch)
       images = np.asarray(images)
       rounds.append(images[0] if kind == "pmap" else images)
@@ -126,7 +127,9 @@ def test_batches_are_a_function_of_seed_and_round():
 def test_processes_share_every_minibatch():
   whole = np.array(take(numbers(), 0, 9))
   for count in (2, 4):
-    parts = [take(numbers(), 0, 9, process=(i, count)) for i in range(count)]
+    parts = [
+      take(numbers(), 0, 9, process=Process(i, count)) for i in range(count)
+    ]
     np.testing.assert_array_equal(np.concatenate(parts, axis=2), whole)
 
 
@@ -198,7 +201,7 @@ def test_a_streamed_domain_beside_one_in_memory(tmp_path, monkeypatch):
 )
 def test_too_few_images(source, message):
   with pytest.raises(InputError, match=message):
-    feed(source, ConfigDict({"batch_size": 8, "steps": 1}), 1, 0, None, None)
+    feed(source, ConfigDict({"batch_size": 8, "steps": 1}), 1, None, None)
 
 
 def prepare_all(settings, batch, seed=0):

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +18,7 @@ def make_state(step, scale=1.0):
   return TrainState(
     step=jnp.int32(step),
     halted=jnp.bool_(False),
+    rollbacks=jnp.int32(0),
     params={"critic": {"w": scale * jnp.arange(6000.0)}},
     model_state={"critic": {}},
     opt_state={"critic": (jnp.zeros(3, jnp.bfloat16),)},
@@ -69,9 +73,16 @@ def truncate(path):
   path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("damage", [flip, truncate, lambda path: path.unlink()])
-def test_damage_falls_back_to_the_newest_whole_step(workdir, damage):
-  damage(data_file(workdir, 3))
+def empty(path):
+  path.write_bytes(b"")
+
+
+def remove(path):
+  path.unlink()
+
+
+def test_damage_falls_back_to_the_newest_whole_step(workdir):
+  flip(data_file(workdir, 3))
   with pytest.warns(UserWarning, match="checkpoint 3 is damaged"):
     state = restore(workdir)
   assert state.step == 2
@@ -81,6 +92,89 @@ def test_damage_falls_back_to_the_newest_whole_step(workdir, damage):
   with checkpoint.open_manager(workdir) as manager:
     checkpoint.save(manager, make_state(3, scale=5), CONFIG)
   assert restore(workdir).params["critic"]["w"][1] == 5
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, empty, remove])
+@pytest.mark.filterwarnings("ignore:checkpoint 3 is damaged")
+def test_damage_to_any_file(workdir, damage):
+  """What is restored is what was saved, whichever file is damaged."""
+  folder, copy, fell_back = workdir / "checkpoints", workdir / "copy", 0
+  files = [p for p in (folder / "3").rglob("*") if p.is_file()]
+  for file in files:
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy / "checkpoints")
+    damage(copy / "checkpoints" / file.relative_to(folder))
+    state = restore(copy)
+    assert state.step in (2, 3)  # there are files that nobody reads
+    expected = make_state(state.step, scale=float(state.step))
+    assert checkpoint.digest(state) == checkpoint.digest(expected)
+    assert (copy / "damaged" / "3").exists() == (state.step == 2)
+    fell_back += state.step == 2
+  print(f"{len(files)} files, of which {fell_back} matter")  # pytest -rP
+  assert fell_back >= 4
+
+
+def without_digest(path):
+  path.write_text(json.dumps({"config": json.loads(CONFIG.to_json())}))
+
+
+def of_no_config(path):
+  path.write_text(json.dumps({"config": 3, "digest": ""}))
+
+
+@pytest.mark.parametrize("damage", [without_digest, of_no_config])
+def test_damage_to_the_description(workdir, damage):
+  damage(workdir / "checkpoints" / "3" / "meta" / "metadata")
+  with pytest.warns(UserWarning, match="checkpoint 3 is damaged"):
+    assert restore(workdir).step == 2
+
+
+def test_what_is_no_checkpoint_is_set_aside(workdir):
+  (workdir / "checkpoints" / "9").mkdir()
+  (workdir / "checkpoints" / "8").write_text("not a folder")
+  (workdir / "checkpoints" / "notes.txt").write_text("of mine")
+  with pytest.warns(UserWarning, match="checkpoint 9 is damaged"):
+    assert restore(workdir).step == 3
+  assert (workdir / "damaged" / "9").is_dir()
+  with checkpoint.open_manager(workdir) as manager:
+    checkpoint.save(manager, make_state(4), CONFIG)
+  assert restore(workdir).step == 4
+
+
+OTHERS = {
+  "dtype": lambda w: {"w": w.astype(jnp.bfloat16)},
+  "shape": lambda w: {"w": w[:5]},
+  "rank": lambda w: {"w": w.reshape(2, 3000)},
+  "name": lambda w: {"v": w},
+  "more": lambda w: {"w": w, "v": w},
+  "fewer": lambda w: {},
+}
+
+
+@pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
+def test_a_state_of_another_form_is_set_aside(workdir, change):
+  other = make_state(4)
+  other = other.replace(params={"critic": change(other.params["critic"]["w"])})
+  with checkpoint.open_manager(workdir) as manager:
+    checkpoint.save(manager, other, CONFIG)
+  with pytest.warns(UserWarning, match="checkpoint 4 is damaged"):
+    assert restore(workdir).step == 3
+  assert (workdir / "damaged" / "4").is_dir()
+
+
+def test_a_checkpoint_of_another_config_is_set_aside(workdir):
+  other = load_config("dcgan")
+  other.batch_size *= 2
+  with checkpoint.open_manager(workdir) as manager:
+    checkpoint.save(manager, make_state(4), other)
+    with pytest.warns(UserWarning, match="another config: .*batch_size"):
+      state = checkpoint.restore(manager, make_state(0), CONFIG)
+    assert state.step == 3
+    with pytest.raises(checkpoint.OtherConfigError, match="another --workdir"):
+      other.batch_size *= 2
+      checkpoint.restore(manager, make_state(0), other)
+    assert sorted(manager.all_steps()) == [2, 3]  # the latest three, less 4
+  assert (workdir / "damaged" / "4").is_dir()
 
 
 def test_nothing_whole_is_an_error(workdir):

@@ -93,7 +93,7 @@ def test_a_sigmoid_suits_least_squares():
 )
 def test_impossible_values_are_refused(values, remedy):
   with pytest.raises(InputError, match=remedy):
-    config_lib.check(changed("dcgan", **values))
+    config_lib.check(changed("dcgan", **values), 8)
 
 
 def test_unknown_preset():

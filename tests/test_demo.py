@@ -16,7 +16,7 @@ import urllib.request
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, command, feature_net, load_config, shrink
+from conftest import ONE_DEVICE, ROOT, command, feature_net, load_config, shrink
 from PIL import Image
 
 from jaxgan import demo, pictures, run, showcase
@@ -57,7 +57,7 @@ def serving(arguments, cwd, **environment):
     process = subprocess.Popen(
       [sys.executable, *map(str, arguments)],
       stdout=log, stderr=subprocess.STDOUT, cwd=cwd,
-      env=os.environ | {"XLA_FLAGS": ""} | environment,
+      env=os.environ | {"XLA_FLAGS": ONE_DEVICE} | environment,
     )  # fmt: skip
   try:
     for _ in range(1800):

@@ -1,6 +1,7 @@
 """Measures of samples: reference, floors, protocols, evaluation in training."""
 
 import json
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from jaxgan.config import InputError
 from jaxgan.data.arrays import ArraySource
 from jaxgan.data.batches import to_uint8
 from jaxgan.features import FeatureNet
+from jaxgan.processes import Preempted
 from jaxgan.train import create_algorithm, train
 from jaxgan.train_step import sampling_variables
 
@@ -221,7 +223,7 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
   def create(config, algorithm, count, inception):
     assert (config.eval_samples, count, inception) == (77, 77, "")
 
-    def evaluate(variables):
+    def evaluate(variables, pause):
       params, _ = variables
       assert set(params) == {"generator", "critic"}
       return {
@@ -271,6 +273,36 @@ def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
   ]
   digests = {checkpoint.digest(jax.device_get(state)) for state in states}
   assert len(digests) == 1
+
+
+def test_told_to_end_while_evaluating(tmp_path, monkeypatch):
+  """It ends between two batches, and is saved, without a score."""
+  monkeypatch.setattr(features, "create", lambda *_: plain_net(size=20))
+  asked, create = [], measure.create
+
+  def told(*args, **kwargs):
+    evaluate, protocol = create(*args, **kwargs)
+
+    def evaluate_and_tell(variables, pause):
+      def counted():
+        asked.append(1)
+        if len(asked) == 2:
+          signal.raise_signal(signal.SIGTERM)
+        pause()
+
+      return evaluate(variables, counted)
+
+    return evaluate_and_tell, protocol
+
+  monkeypatch.setattr(measure, "create", told)
+  config = small(eval_every=2, eval_samples=300, checkpoint_every=0)
+  with pytest.raises(Preempted):
+    train(config, tmp_path)
+  assert len(asked) == 2
+  assert run.load(tmp_path).state.step == 2
+  assert "eval" not in (tmp_path / "metrics.jsonl").read_text()
+  monkeypatch.setattr(measure, "create", create)
+  assert train(config, tmp_path).step == 4
 
 
 def test_what_cannot_be_evaluated_is_refused_at_once(tmp_path):

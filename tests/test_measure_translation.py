@@ -12,6 +12,7 @@ from scipy import signal
 from jaxgan import data, features, measure, measure_translation, run
 from jaxgan.config import InputError
 from jaxgan.features import FeatureNet
+from jaxgan.measure import no_pause
 from jaxgan.metrics import pairs
 from jaxgan.train import create_algorithm, train
 from jaxgan.translation import BACKWARD, FORWARD
@@ -198,7 +199,7 @@ def test_noise_is_that_of_the_image_and_the_seed():
       algorithm._replace(sample=sample), "forward", config.data, seed, False
     )
     source = data.create(config.data)
-    found = translate((params, model_state), source, np.arange(count))
+    found = translate((params, model_state), source, np.arange(count), no_pause)
     assert "latent" in made[0][2]
     results[count, seed] = found.images
   np.testing.assert_array_equal(results[40, 0][:20], results[20, 0])

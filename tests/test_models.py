@@ -153,3 +153,12 @@ def test_resampling():
     resnet.downsample(x)[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]]
   )
   np.testing.assert_allclose(resnet.downsample(resnet.upsample(x)), x)
+
+
+def test_an_unknown_activation_is_refused():
+  for network in (
+    mlp.Generator((2,), activation="x"),
+    mlp.Critic(activation=""),
+  ):
+    with pytest.raises(InputError, match="choose one of elu, gelu"):
+      init(network, 4, 2)

@@ -14,6 +14,7 @@ import pytest
 from conftest import CONFIGS, ROOT, command, load_config, shrink
 
 from jaxgan import checkpoint, data, losses
+from jaxgan import train as train_module
 from jaxgan.config import InputError, base_config
 from jaxgan.train import NonFiniteError, create_algorithm, train
 from jaxgan.train_step import create_train_state
@@ -36,6 +37,14 @@ def rows(workdir):
 
 def assert_equal(a, b):
   jax.tree.map(np.testing.assert_array_equal, *jax.device_get((a, b)))
+
+
+def test_the_same_run_twice_is_the_same(tmp_path):
+  states = [train(small("gan"), tmp_path / name) for name in "ab"]
+  one, other = (checkpoint.digest(jax.device_get(s)) for s in states)
+  assert one == other
+  other_seed = train(small("gan", seed=1), tmp_path / "c")
+  assert checkpoint.digest(jax.device_get(other_seed)) != one
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -279,6 +288,75 @@ def test_non_finite_training_stops(tmp_path, player):
   assert state.step == 2
   leaves = jax.tree.leaves((state.params, state.opt_state))
   assert all(np.isfinite(leaf).all() for leaf in leaves)
+
+
+@pytest.fixture
+def explosion(monkeypatch):
+  """Has the third update of SGD be infinite."""
+  create = optax.sgd
+
+  def explode(learning_rate):
+    def rate(count):
+      return jnp.where(count == 2, jnp.inf, learning_rate)
+
+    return create(rate)
+
+  monkeypatch.setattr(optax, "sgd", explode)
+  return {"optimizers.critic": {"name": "sgd", "learning_rate": 1e-3}}
+
+
+def exploding(explosion, **values):
+  config = small("nsgan", **values)
+  with config.unlocked():
+    config.optimizers.critic = explosion["optimizers.critic"]
+  return config
+
+
+def test_skipped_updates_are_bounded(tmp_path, explosion):
+  # The optimizer's count stays at the update that is left out.
+  config = exploding(explosion, steps=9, nonfinite="skip", nonfinite_limit=4)
+  with pytest.raises(NonFiniteError, match="round 7: .* 4 rounds before it"):
+    train(config, tmp_path)
+  found = rows(tmp_path)
+  assert [row.get("skipped", 0) for row in found] == [0, 0, 1, 1, 1, 1]
+  assert all(np.isfinite(list(row.values())).all() for row in found)
+
+
+def test_rollbacks_are_bounded(tmp_path, explosion, capsys):
+  config = exploding(
+    explosion, steps=5, checkpoint_every=1,
+    nonfinite="rollback", nonfinite_limit=2,
+  )  # fmt: skip
+  with pytest.raises(NonFiniteError, match="2 rollbacks did not help"):
+    train(config, tmp_path)
+  out = capsys.readouterr().out
+  assert "rollback 2 to round 2, with other noise" in out
+  assert [row["step"] for row in rows(tmp_path)] == [1, 2]
+
+
+def test_a_rollback_plays_on_with_other_noise(tmp_path, monkeypatch):
+  # In round 3, with the noise that the seed says, and only with that.
+  algorithm = create_algorithm(small("nsgan"))
+  loss = algorithm.losses["critic"]
+
+  def bad(params, state, batch, rng):
+    value, rest = loss(params, state, batch, rng)
+    poisoned = (state.step == 2) & (state.rollbacks == 0)
+    return jnp.where(poisoned, jnp.nan, value), rest
+
+  monkeypatch.setattr(
+    train_module, "create_algorithm",
+    lambda config: algorithm._replace(
+      losses={**algorithm.losses, "critic": bad}
+    ),
+  )  # fmt: skip
+  config = small("nsgan", steps=4, checkpoint_every=2, nonfinite="rollback")
+  state = train(config, tmp_path)
+  assert state.step == 4
+  assert state.rollbacks == 1
+  found = rows(tmp_path)
+  assert [row["step"] for row in found] == [1, 2, 3, 4]
+  assert [row.get("rollbacks", 0) for row in found] == [0, 0, 1, 1]
 
 
 def test_files_of_others_are_not_touched(tmp_path):

@@ -14,6 +14,7 @@ from jaxgan.config import InputError
 from jaxgan.data import SIDES, Source
 from jaxgan.data.pairs import Domain, Unpaired
 from jaxgan.parallel import AXIS, Parallel, example_keys
+from jaxgan.processes import ALONE, Process
 from jaxgan.train_step import Batch, TrainState
 
 # Sets up to this size are held on every device.
@@ -76,10 +77,9 @@ def feed(
   source: Source,
   config: ConfigDict,
   updates: int,
-  start: int,
   step: Callable[[TrainState, Batch], Any],
   mapping: Parallel,
-) -> tuple[Callable[[TrainState, Any], Any], Iterator[Any]]:
+) -> tuple[Callable[[TrainState, Any], Any], Callable[[int], Iterator[Any]]]:
   """Maps the training step over the devices, and returns what to feed it.
 
   A set that is small enough is put on every device once, and the step picks
@@ -89,19 +89,17 @@ def feed(
     source: where the examples come from.
     config: the run's.
     updates: minibatches in a round.
-    start: the first round.
     step: see `make_train_step`.
     mapping: see `parallel.create`.
 
   Returns:
-    The mapped step, and an iterator over its second arguments up to the last
-    round.
+    The mapped step, and `inputs(start)`, an iterator over its second arguments
+    from round `start` to the last.
 
   Raises:
     InputError: where the source is smaller than one minibatch.
   """
-  parts, rounds = _parts(source), config.steps - start
-  size = 0
+  parts, size = _parts(source), 0
   for part in parts:
     length = len(part)
     if length < config.batch_size:
@@ -113,17 +111,20 @@ def feed(
     size += sum(x.nbytes for x in part[np.arange(1)].values()) * length
   total = config.steps * updates * config.batch_size
   if not source.in_memory or size > RESIDENT_BYTES or total >= 1 << 32:
-    process = jax.process_index(), jax.process_count()
-    sent = batches(
-      source,
-      config.seed,
-      config.batch_size,
-      updates,
-      start,
-      config.steps,
-      process,
-    )
-    return mapping.map_step(step), map(mapping.shard_batch, sent)
+
+    def sent(start: int) -> Iterator[Any]:
+      own = batches(
+        source,
+        config.seed,
+        config.batch_size,
+        updates,
+        start,
+        config.steps,
+        mapping.process,
+      )
+      return map(mapping.shard_batch, own)
+
+    return mapping.map_step(step), sent
 
   def pick(state: TrainState, examples: tuple[Batch, ...]) -> Any:
     share = config.batch_size // jax.lax.axis_size(AXIS)
@@ -145,7 +146,10 @@ def feed(
   examples = mapping.replicate(
     tuple(part[np.arange(len(part))] for part in parts)
   )
-  return mapping.map_step(pick, shared=True), repeat(examples, rounds)
+  return (
+    mapping.map_step(pick, shared=True),
+    lambda start: repeat(examples, config.steps - start),
+  )
 
 
 def batches(
@@ -155,7 +159,7 @@ def batches(
   updates: int,
   start: int,
   stop: int,
-  process: tuple[int, int] = (0, 1),
+  process: Process = ALONE,
 ) -> Iterator[dict[str, np.ndarray]]:
   """Yields the minibatches of rounds `start` to `stop - 1`.
 
@@ -169,8 +173,7 @@ def batches(
     updates: minibatches in a round.
     start: the first round.
     stop: the round after the last.
-    process: index of this process and how many there are; each gets its own
-      rows of every minibatch.
+    process: each gets its own rows of every minibatch.
 
   Returns:
     An iterator over dicts of arrays `[updates, B, ...]`, B being this

@@ -1,15 +1,28 @@
 """Fully connected networks, for small images and for points in the plane."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.config import InputError
 from jaxgan.models.layers import dense
 from jaxgan.models.minibatch import MinibatchDiscrimination
 from jaxgan.models.norms import normalize, spectral
+
+ACTIVATIONS = {
+  "elu": nn.elu,
+  "gelu": nn.gelu,
+  "leaky_relu": partial(nn.leaky_relu, negative_slope=0.2),
+  "relu": nn.relu,
+  "silu": nn.silu,
+  "softplus": nn.softplus,
+  "tanh": nn.tanh,
+}
 
 
 class Generator(nn.Module):
@@ -18,7 +31,7 @@ class Generator(nn.Module):
   Attributes:
     shape: of one example: `(H, W, C)` or `(D,)`.
     hidden: width of each hidden layer.
-    activation: a function of `flax.linen`.
+    activation: see `ACTIVATIONS`.
     norm: "batch", "layer" or "none".
     scale: of points, which are given and made in these units.
     kernel_init: see `layers.initializer`.
@@ -35,7 +48,7 @@ class Generator(nn.Module):
 
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
-    activate = getattr(nn, self.activation)
+    activate = _activation(self.activation)
     x = z
     for features in self.hidden:
       x = dense(
@@ -69,11 +82,7 @@ class Critic(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    activate = (
-      (lambda x: nn.leaky_relu(x, 0.2))
-      if self.activation == "leaky_relu"
-      else getattr(nn, self.activation)
-    )
+    activate = _activation(self.activation)
     x = x.reshape(x.shape[0], -1) / self.scale
     for i, features in enumerate(self.hidden):
       layer = dense(
@@ -90,3 +99,10 @@ class Critic(nn.Module):
     x = spectral(self.norm, layer, train)(x)
     x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
     return x if self.outputs else x[:, 0]
+
+
+def _activation(name: str) -> Callable[[jax.Array], jax.Array]:
+  if name not in ACTIVATIONS:
+    choices = ", ".join(ACTIVATIONS)
+    raise InputError(f"activation={name!r}: choose one of {choices}")
+  return ACTIVATIONS[name]

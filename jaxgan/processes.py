@@ -1,0 +1,176 @@
+"""The processes that train one model together, and how they end."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, NoReturn
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxgan.config import InputError, first_line
+
+# How a process ends that can go on when it is started again: told to leave
+# and saved (EX_TEMPFAIL), or another one was lost. Launchers know them.
+PREEMPTED = 75
+LOST = 76
+
+
+class Preempted(Exception):
+  """The run was told to end before it was complete, and is saved."""
+
+
+class Process(NamedTuple):
+  """This process among those that work together."""
+
+  index: int
+  count: int
+
+
+ALONE = Process(0, 1)
+
+
+def connect(
+  coordinator: str | None, count: int | None, index: int | None
+) -> None:
+  """Joins the other processes; to be called before JAX finds its devices.
+
+  Args:
+    coordinator: `host:port` of the first process; or "auto", for what the
+      cluster (a TPU pod, SLURM, MPI, Kubernetes) says; None if it is alone.
+    count: how many they are, unless the cluster says so.
+    index: which of them this is, unless the cluster says so.
+
+  Raises:
+    InputError: where that cannot be.
+  """
+  if coordinator is None:
+    if count is not None or index is not None:
+      raise InputError("give --coordinator beside --processes and --process")
+    return
+  given = {}
+  if coordinator != "auto":
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+      raise InputError(f"coordinator={coordinator!r}: give host:port or 'auto'")
+    if count is None or index is None:
+      raise InputError("give --processes and --process beside --coordinator")
+    if not 0 <= index < count:
+      raise InputError(
+        f"process={index} of processes={count}: number them from 0"
+      )
+    if index == 0 and not _free(int(port)):
+      raise InputError(f"coordinator={coordinator!r}: the port is in use")
+    given = {
+      "coordinator_address": coordinator,
+      "num_processes": count,
+      "process_id": index,
+    }
+  try:
+    # One that is gone is missed after the heartbeat at the latest.
+    jax.distributed.initialize(heartbeat_timeout_seconds=60, **given)
+  except (ValueError, TypeError) as e:
+    raise InputError(
+      f"no cluster was found ({first_line(e)}): give --coordinator=host:port, "
+      "--processes and --process"
+    ) from e
+
+
+def agree(process: Process, function: Callable[[], Any]) -> Any:
+  """What `function` returns in the first process, in all of them.
+
+  Args:
+    process: this one.
+    function: called by the first process alone; returns what JSON can hold.
+
+  Raises:
+    InputError: in all processes, where it is raised in the first.
+  """
+  if process.count == 1:
+    return function()
+  answer, error = None, None
+  if process.index == 0:
+    try:
+      answer = function()
+    except InputError as e:
+      error = str(e)
+  text = json.dumps([answer, error]).encode()
+  length = broadcast(process, np.int32(len(text)))
+  text = np.frombuffer(text.ljust(length)[:length], np.uint8)
+  answer, error = json.loads(broadcast(process, text).tobytes())
+  if error is not None:
+    raise InputError(error)
+  return answer
+
+
+def broadcast(process: Process, tree: Any) -> Any:
+  """The first process's arrays, on the host, in all processes.
+
+  Args:
+    process: this one.
+    tree: arrays, of the same shapes and dtypes everywhere.
+  """
+  if process.count == 1:
+    return tree
+  leaves, structure = jax.tree.flatten(jax.device_get(tree))
+  leaves = [np.asarray(leaf) for leaf in leaves]
+  # As bytes, since others are added to those of the first: 0.0 and -0.0 would
+  # make 0.0.
+  sent = np.frombuffer(b"".join(leaf.tobytes() for leaf in leaves), np.uint8)
+  found, start = multihost_utils.broadcast_one_to_all(sent).tobytes(), 0
+  for i, leaf in enumerate(leaves):
+    own = found[start : start + leaf.nbytes]
+    leaves[i] = np.frombuffer(own, leaf.dtype).reshape(leaf.shape)
+    start += leaf.nbytes
+  return jax.tree.unflatten(structure, leaves)
+
+
+@contextlib.contextmanager
+def preemption(process: Process) -> Iterator[Callable[[], bool]]:
+  """Yields what tells whether the run was told to end, by SIGTERM.
+
+  It is to be asked often, and equally often in all processes: then all of
+  them hear of a signal to one at the same question.
+
+  Args:
+    process: this one.
+  """
+  if process.count > 1:
+    asked = iter(range(sys.maxsize))
+    yield lambda: multihost_utils.reached_preemption_sync_point(next(asked))
+    return
+  if threading.current_thread() is not threading.main_thread():
+    yield lambda: False  # only the main thread is told of signals
+    return
+  told = threading.Event()
+  before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+  try:
+    yield told.is_set
+  finally:
+    signal.signal(signal.SIGTERM, before)
+
+
+def leave(status: int, message: str) -> NoReturn:
+  """Ends the process with one line, at once."""
+  print(message, file=sys.stderr)
+  sys.stdout.flush()
+  sys.stderr.flush()
+  # Without the interpreter's way out, which waits for processes that may
+  # wait for this one, and crashes where XLA is compiling.
+  os._exit(status)
+
+
+def _free(port: int) -> bool:
+  with socket.socket() as s:
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+      s.bind(("", port))
+    except OSError:
+      return False
+  return True

@@ -1,0 +1,159 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from conftest import CONFIGS, DEVICES, ONE_DEVICE, ROOT
+from test_train import rows, small
+
+from jaxgan import run
+from jaxgan.config import InputError
+from jaxgan.processes import ALONE, agree, broadcast, connect, preemption
+from jaxgan.train import train
+
+# More by hand: JAXGAN_LAYOUTS=all pytest tests/test_processes.py
+NAMES = ["wgan_gp", "ot_gan"]
+if os.environ.get("JAXGAN_LAYOUTS") == "all":
+  NAMES = [path.stem for path in CONFIGS]
+
+
+def free_port():
+  with socket.socket() as s:
+    s.bind(("", 0))
+    return s.getsockname()[1]
+
+
+def run_workers(tasks, folder, count=2, devices=4):
+  """Trains what the tasks say in processes of their own."""
+  path = folder / "tasks.json"
+  path.write_text(
+    json.dumps(
+      [
+        {
+          "config": json.loads(config.to_json()),
+          "workdir": str(workdir),
+          "devices": of_each,
+        }
+        for config, workdir, of_each in tasks
+      ]
+    )
+  )
+  flags = f"{ONE_DEVICE} {DEVICES}{devices}"
+  address = f"127.0.0.1:{free_port()}"
+  workers, logs = [], []
+  for i in range(count):
+    logs.append(folder / f"{i}.log")
+    with logs[i].open("w") as log:
+      arguments = address, str(count), str(i), str(path)
+      workers.append(
+        subprocess.Popen(
+          [sys.executable, ROOT / "tests" / "worker.py", *arguments],
+          stdout=log,
+          stderr=subprocess.STDOUT,
+          env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
+        )
+      )
+  try:
+    for worker, log in zip(workers, logs, strict=True):
+      assert worker.wait(500) == 0, log.read_text()[-3000:]
+  finally:
+    for worker in workers:
+      worker.kill()
+      worker.wait()
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+  """The folder of what two processes have trained, of two and four devices."""
+  folder = tmp_path_factory.mktemp("together")
+  train(small("gan"), folder / "1_to_2x4", jax.devices()[:1])
+  run_workers(
+    [(small(name), folder / "2x2" / name, 2) for name in NAMES]
+    + [(small("gan"), folder / "2x4_to_1", 4)]
+    + [(small("gan", steps=3), folder / "1_to_2x4", 4)],
+    folder,
+  )
+  return folder
+
+
+def assert_alike(found, expected):
+  for a, b in zip(found, expected, strict=True):
+    assert a.keys() == b.keys()
+    for key in a.keys() - {"rounds_per_second"}:
+      assert a[key] == pytest.approx(b[key], rel=1e-4, abs=1e-4), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layouts_agree(together, tmp_path, name):
+  """Two processes of two devices, one of four, and one device."""
+  several = together / "2x2" / name
+  for count in (4, 1):
+    workdir = tmp_path / str(count)
+    train(small(name), workdir, jax.devices()[:count])
+    assert_alike(rows(several), rows(workdir))
+  written, expected = (
+    {p.name for p in folder.iterdir() if "events" not in p.name}
+    for folder in (several, workdir)
+  )
+  assert written == expected
+
+
+def test_a_checkpoint_fits_other_layouts(together, tmp_path):
+  config = small("gan", steps=3, checkpoint_every=1)
+  whole = tmp_path / "whole"
+  train(config, whole, jax.devices()[:1])
+  assert_alike(rows(together / "1_to_2x4"), rows(whole))
+  saved = together / "2x4_to_1"
+  found, expected = (run.load(path, 2).state for path in (saved, whole))
+  for a, b in zip(
+    jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True
+  ):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+  train(config, saved, jax.devices()[:1])
+  assert_alike(rows(saved), rows(whole))
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (("here", 2, 0), "host:port"),
+    ((":80", 2, 0), "host:port"),
+    (("here:99999", 2, 0), "host:port"),
+    (("here:80", None, 0), "--processes"),
+    (("here:80", 2, None), "--process"),
+    (("here:80", 2, 2), "number them from 0"),
+    ((None, 2, 0), "--coordinator"),
+  ],
+)
+def test_impossible_clusters_are_refused(arguments, message):
+  with pytest.raises(InputError, match=message):
+    connect(*arguments)
+
+
+def test_a_port_in_use_is_refused():
+  with socket.socket() as s:
+    s.bind(("", 0))
+    s.listen()
+    port = s.getsockname()[1]
+    with pytest.raises(InputError, match="in use"):
+      connect(f"127.0.0.1:{port}", 2, 0)
+
+
+def test_alone_a_process_agrees_with_itself():
+  assert agree(ALONE, lambda: {"a": 1}) == {"a": 1}
+  tree = {"w": np.float32(-0.0)}
+  assert broadcast(ALONE, tree) is tree
+
+
+def test_told_by_a_signal():
+  before = signal.getsignal(signal.SIGTERM)
+  with preemption(ALONE) as told:
+    assert not told()
+    signal.raise_signal(signal.SIGTERM)
+    assert told()
+  assert signal.getsignal(signal.SIGTERM) == before
