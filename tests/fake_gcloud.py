@@ -69,7 +69,8 @@ def ssh(command: str, homes: list[pathlib.Path], plan: dict) -> int:
   ]
   taken = plan.get("taken", 0) if " train " in command else 0
   if taken:
-    while not (CLOUD / "bucket" / "run" / "progress").exists():
+    progress = CLOUD / "bucket" / "run" / "progress"
+    while not progress.exists() or progress.read_text().count("\n") < WORKERS:
       time.sleep(0.05)
     plan["taken"] -= 1
     (CLOUD / "plan.json").write_text(json.dumps(plan))

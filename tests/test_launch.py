@@ -24,10 +24,10 @@ trap 'echo saved; exit 75' TERM
 printf '%s\\n' "$@" >arguments
 mkdir -p runs/run
 echo "started at $(cat runs/run/progress 2>/dev/null)"
-sleep 0.3 && echo more >>runs/run/progress
 exec 9>"$FAKE_CLOUD/lock" && flock 9
 status=$(head -n 1 "$FAKE_CLOUD/ends") && sed -i 1d "$FAKE_CLOUD/ends"
 exec 9>&-
+sleep 0.3 && echo more >>runs/run/progress
 [ "$status" ] || while true; do sleep 0.1; done
 echo "ends with $status"
 [ "$status" != killed ] || kill -KILL $$
