@@ -8,7 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import CONFIGS, DEVICES, ONE_DEVICE, ROOT
+from conftest import CONFIGS, DEVICES, ONE_DEVICE, ROOT, load_config
 from test_train import rows, small
 
 from jaxgan import run
@@ -16,10 +16,10 @@ from jaxgan.config import InputError
 from jaxgan.processes import ALONE, agree, broadcast, connect, preemption
 from jaxgan.train import train
 
-# More by hand: JAXGAN_LAYOUTS=all pytest tests/test_processes.py
-NAMES = ["wgan_gp", "ot_gan"]
-if os.environ.get("JAXGAN_LAYOUTS") == "all":
-  NAMES = [path.stem for path in CONFIGS]
+# One of each algorithm; JAXGAN_LAYOUTS=all takes all.
+NAMES = [path.stem for path in CONFIGS]
+if os.environ.get("JAXGAN_LAYOUTS") != "all":
+  NAMES = list({load_config(n).algorithm: n for n in NAMES}.values())
 
 
 def free_port():
@@ -67,20 +67,6 @@ def run_workers(tasks, folder, count=2, devices=4):
       worker.wait()
 
 
-@pytest.fixture(scope="module")
-def together(tmp_path_factory):
-  """The folder of what two processes have trained, of two and four devices."""
-  folder = tmp_path_factory.mktemp("together")
-  train(small("gan"), folder / "1_to_2x4", jax.devices()[:1])
-  run_workers(
-    [(small(name), folder / "2x2" / name, 2) for name in NAMES]
-    + [(small("gan"), folder / "2x4_to_1", 4)]
-    + [(small("gan", steps=3), folder / "1_to_2x4", 4)],
-    folder,
-  )
-  return folder
-
-
 def assert_alike(found, expected):
   for a, b in zip(found, expected, strict=True):
     assert a.keys() == b.keys()
@@ -88,33 +74,39 @@ def assert_alike(found, expected):
       assert a[key] == pytest.approx(b[key], rel=1e-4, abs=1e-4), key
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_layouts_agree(together, tmp_path, name):
+def test_layouts_agree(tmp_path):
   """Two processes of two devices, one of four, and one device."""
-  several = together / "2x2" / name
-  for count in (4, 1):
-    workdir = tmp_path / str(count)
-    train(small(name), workdir, jax.devices()[:count])
-    assert_alike(rows(several), rows(workdir))
-  written, expected = (
-    {p.name for p in folder.iterdir() if "events" not in p.name}
-    for folder in (several, workdir)
-  )
-  assert written == expected
+  run_workers([(small(n), tmp_path / "2x2" / n, 2) for n in NAMES], tmp_path)
+  for name in NAMES:
+    print(name)
+    several = tmp_path / "2x2" / name
+    for count in (4, 1):
+      workdir = tmp_path / str(count) / name
+      train(small(name), workdir, jax.devices()[:count])
+      assert_alike(rows(several), rows(workdir))
+    written, expected = (
+      {p.name for p in folder.iterdir() if "events" not in p.name}
+      for folder in (several, workdir)
+    )
+    assert written == expected
 
 
-def test_a_checkpoint_fits_other_layouts(together, tmp_path):
+def test_a_checkpoint_fits_other_layouts(tmp_path):
   config = small("gan", steps=3, checkpoint_every=1)
-  whole = tmp_path / "whole"
-  train(config, whole, jax.devices()[:1])
-  assert_alike(rows(together / "1_to_2x4"), rows(whole))
-  saved = together / "2x4_to_1"
+  whole, saved, other = (
+    tmp_path / name for name in ("1", "2x4_to_1", "1_to_2x4")
+  )
+  one = jax.devices()[:1]
+  train(config, whole, one)
+  train(small("gan"), other, one)
+  run_workers([(small("gan"), saved, 4), (config, other, 4)], tmp_path)
+  assert_alike(rows(other), rows(whole))
   found, expected = (run.load(path, 2).state for path in (saved, whole))
   for a, b in zip(
     jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True
   ):
     np.testing.assert_allclose(a, b, atol=1e-4)
-  train(config, saved, jax.devices()[:1])
+  train(config, saved, one)
   assert_alike(rows(saved), rows(whole))
 
 

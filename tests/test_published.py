@@ -234,10 +234,10 @@ def test_networks_are_those_of_pytorch(name, norm, tmp_path):
       compare(label, ours(read, x, train), theirs(network, x, train))
 
 
-def test_full_size(tmp_path):
+def test_full_width(tmp_path):
   network = randomised(ResNet(INSTANCE, width=64))
   read = published.read(saved(network, tmp_path / "net.pth"), "generator")
-  x = images(1, 256, 256, 3)
+  x = images(1, 128, 128, 3)
   compare("ResNet-9 of width 64", ours(read, x, False), theirs(network, x))
 
 

@@ -50,7 +50,9 @@ def test_the_same_run_twice_is_the_same(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_two_rounds_of_every_config(name, tmp_path, capsys):
   config = small(name)
-  state = train(config, tmp_path)
+  # As in test_processes, whose compilations then serve here, too.
+  devices = jax.devices()[:4]
+  state = train(config, tmp_path, devices)
   assert state.step == 2
   assert not state.halted
   if bound := config.optimizers.get("critic", {}).get("clip_weights"):
@@ -70,7 +72,7 @@ def test_two_rounds_of_every_config(name, tmp_path, capsys):
   stored = json.loads((tmp_path / "config.json").read_text())
   assert stored == json.loads(config.to_json())
 
-  again = train(config, tmp_path)
+  again = train(config, tmp_path, devices)
   assert "complete at round 2" in capsys.readouterr().out
   assert_equal(state, again)
 

@@ -208,12 +208,7 @@ def test_devices_do_not_change_the_result(optimizer):
   algorithm = gan.create(small_gan(optimizer))
   run = lambda **how: play(algorithm, random_batches((2,)), 10, **how)[0]  # noqa: E731
   one = run()
-  for devices, kind in (
-    (2, "pmap"),
-    (8, "pmap"),
-    (1, "shard_map"),
-    (8, "shard_map"),
-  ):
+  for devices, kind in ((8, "pmap"), (1, "shard_map"), (8, "shard_map")):
     error = difference(one, run(devices=devices, kind=kind))
     print(f"{optimizer}, {kind}, {devices} devices: {error:.1e}")
     assert error < 2e-6
@@ -243,13 +238,12 @@ def test_devices_do_not_change_ot_gan():
   algorithm = ot_gan.create(config)
   batches = random_batches((16, 16, 1))
   one, metrics = play(algorithm, batches, 3)
-  for devices in (2, 8):
-    other, theirs = play(algorithm, batches, 3, devices=devices)
-    error = difference(one, other)
-    print(f"{devices} devices: {error:.1e}")
-    assert error < 1e-5
-    for name in ("critic/loss", "generator/loss", "generator/marginal_error"):
-      np.testing.assert_allclose(metrics[name], theirs[name], atol=1e-5)
+  eight, theirs = play(algorithm, batches, 3, devices=8)
+  error = difference(one, eight)
+  print(f"{error:.1e}")
+  assert error < 1e-5
+  for name in ("critic/loss", "generator/loss", "generator/marginal_error"):
+    np.testing.assert_allclose(metrics[name], theirs[name], atol=1e-5)
 
 
 def local_gradients(monkeypatch):
