@@ -208,7 +208,12 @@ def test_devices_do_not_change_the_result(optimizer):
   algorithm = gan.create(small_gan(optimizer))
   run = lambda **how: play(algorithm, random_batches((2,)), 10, **how)[0]  # noqa: E731
   one = run()
-  for devices, kind in ((8, "pmap"), (1, "shard_map"), (8, "shard_map")):
+  for devices, kind in (
+    (2, "pmap"),
+    (8, "pmap"),
+    (1, "shard_map"),
+    (8, "shard_map"),
+  ):
     error = difference(one, run(devices=devices, kind=kind))
     print(f"{optimizer}, {kind}, {devices} devices: {error:.1e}")
     assert error < 2e-6
