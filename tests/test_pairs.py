@@ -303,6 +303,26 @@ def test_open_image():
     images.open_image(b"text", "x", 3)
 
 
+def encoded(kind, **options):
+  file = io.BytesIO()
+  Image.new("L", (8, 8)).save(file, kind, **options)
+  return file.getvalue()
+
+
+@pytest.mark.parametrize(
+  "content",
+  [
+    encoded("webp", exif=b"Exif\0\0LM\0*\0\0\0\x08"),  # not "II" or "MM"
+    # Where the pixels begin, as a fraction.
+    encoded("tiff").replace(b"\x11\x01\x04", b"\x11\x01\x05"),
+  ],
+  ids=["exif", "tiff"],
+)
+def test_what_decoders_raise_is_one_line(content):
+  with pytest.raises(InputError, match="^x is not a readable image: "):
+    images.open_image(content, "x", 3)
+
+
 def test_conversions_are_said_once(tmp_path, capsys, monkeypatch):
   write_images(tmp_path / "grey", 9, mode="L")
   write_images(tmp_path / "coloured", 9)

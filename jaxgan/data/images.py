@@ -98,12 +98,12 @@ def open_any(data: bytes, name: str, largest: int | None = None) -> Image.Image:
         f"most {largest}"
       )
     image.load()  # a truncated file is noticed only here
-  except InputError:
+    ImageOps.exif_transpose(image, in_place=True)
+  except (InputError, MemoryError):
     raise
-  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+  except Exception as e:  # decoders raise many kinds
     reason = "no image" if isinstance(e, UnidentifiedImageError) else e
     raise InputError(f"{name} is not a readable image: {reason}") from e
-  ImageOps.exif_transpose(image, in_place=True)
   if image.mode.startswith("I"):  # 16 bits, which convert() would clip
     image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
   if image.has_transparency_data:
