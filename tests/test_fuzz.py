@@ -327,3 +327,5 @@ def test_overrides(made):
         raise
       check_line(message)
       counts["config: refused"] += 1
+    finally:
+      jax.clear_caches()  # of what is not run again
