@@ -38,7 +38,7 @@ def open_manager(
 
   It keeps the latest `KEEP` and the one with the lowest metric. That must be
   finite: the storage library would take NaN for the best. It works for the
-  process that opens it, whatever others do.
+  process that opens it, whatever others do; only the first can write.
 
   Raises:
     SaveError: at the end, where the last checkpoint could not be written.
@@ -248,10 +248,14 @@ def _restore_step(
       f"belongs to a run with another config: {', '.join(changed)}"
     )
   host = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), template)
-  restored = manager.restore(
-    step,
-    args=ocp.args.Composite(state=ocp.args.StandardRestore(host)),
-  )
+  try:
+    restored = manager.restore(
+      step, args=ocp.args.Composite(state=ocp.args.StandardRestore(host))
+    )
+  except ValueError as e:
+    if "tree structures do not match" in str(e):
+      raise ValueError("it is of another version of jaxgan") from e
+    raise
   # The storage library hands back another shape or dtype without a word.
   for (path, new), old in zip(
     jax.tree_util.tree_leaves_with_path(restored.state),
@@ -265,6 +269,8 @@ def _restore_step(
       )
   if meta["digest"] != digest(restored.state):
     raise ValueError("its digest does not match its contents")
+  if restored.state.step != step:
+    raise ValueError(f"it is that of round {restored.state.step}, renamed")
   return restored.state
 
 

@@ -18,6 +18,7 @@ from jaxgan.algorithms import classifier
 from jaxgan.config import InputError, classifier_config
 from jaxgan.data.batches import to_float
 from jaxgan.models import inception
+from jaxgan.processes import Process, agree, broadcast
 from jaxgan.run import Run, batch_size, load, over_devices, replicate, shard
 from jaxgan.train import create_algorithm, initial_state, train
 from jaxgan.train_step import sampling_variables
@@ -212,6 +213,8 @@ def trained(
 ) -> tuple[pathlib.Path, Run]:
   """A data set's classifier and its folder, trained if it is not in the cache.
 
+  Of several processes, all call it, and the first finds or trains it.
+
   Args:
     config: `config.data` of the images.
     network: `config.classifier`; by default the usual one.
@@ -230,37 +233,47 @@ def trained(
   if network is not None:
     own.classifier = network
   # What it is, wherever its data is stored and on how many devices.
-  _, template = initial_state(own, create_algorithm(own))
+  algorithm = create_algorithm(own)
+  _, template = initial_state(own, algorithm)
   key = own.copy_and_resolve_references()
   key.data.path = ""
   key = f"{key.to_json(sort_keys=True)} {template}"
   digest = hashlib.sha256(key.encode()).hexdigest()
-  # Of several processes each asks for one, and finds it or trains it alone.
   devices = jax.local_devices()
   own.batch_size = -(-own.batch_size // len(devices)) * len(devices)
   folder = runtime.cache_folder() / "classifiers"
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-  except OSError as e:
-    raise InputError(
-      f"{folder} cannot be made: {e.strerror}; set XDG_CACHE_HOME, or give a "
-      "classifier"
-    ) from e
   workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
-  # Two evaluations may need it at once.
-  with filelock.FileLock(f"{workdir}.lock"):
-    if workdir.exists():
-      try:
-        return workdir, load(workdir)
-      except InputError as e:
-        print(f"training again, for want of a whole one: {e}")
-        shutil.rmtree(workdir)
-    print(f"training a classifier of {config.name}, once, for {workdir}")
-    partial = workdir.with_name(f"{workdir.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    train(own, partial, devices)
-    partial.rename(workdir)
-    return workdir, load(workdir)
+  empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
+  run = Run(own, algorithm, empty)
+
+  def find() -> None:
+    nonlocal run
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+      raise InputError(
+        f"{folder} cannot be made: {e.strerror}; set XDG_CACHE_HOME, or give a "
+        "classifier"
+      ) from e
+    # Two evaluations may need it at once.
+    with filelock.FileLock(f"{workdir}.lock"):
+      if workdir.exists():
+        try:
+          run = load(workdir)
+          return
+        except InputError as e:
+          print(f"training again, for want of a whole one: {e}")
+          shutil.rmtree(workdir)
+      print(f"training a classifier of {config.name}, once, for {workdir}")
+      partial = workdir.with_name(f"{workdir.name}.partial")
+      shutil.rmtree(partial, ignore_errors=True)
+      train(own, partial, devices)
+      partial.rename(workdir)
+      run = load(workdir)
+
+  process = Process(jax.process_index(), jax.process_count())
+  agree(process, find)
+  return workdir, run._replace(state=broadcast(process, run.state))
 
 
 def _padded(

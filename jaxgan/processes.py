@@ -1,6 +1,7 @@
 """The processes that train one model together, and how they end."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -65,6 +66,10 @@ def connect(
       raise InputError(
         f"process={index} of processes={count}: number them from 0"
       )
+    try:
+      socket.getaddrinfo(host, port)
+    except OSError as e:
+      raise InputError(f"coordinator={coordinator!r}: {e.strerror}") from e
     if index == 0 and not _free(int(port)):
       raise InputError(f"coordinator={coordinator!r}: the port is in use")
     given = {
@@ -72,6 +77,7 @@ def connect(
       "num_processes": count,
       "process_id": index,
     }
+  print("waiting for the other processes", file=sys.stderr, flush=True)
   try:
     # One that is gone is missed after the heartbeat at the latest.
     jax.distributed.initialize(heartbeat_timeout_seconds=60, **given)
@@ -79,6 +85,10 @@ def connect(
     raise InputError(
       f"no cluster was found ({first_line(e)}): give --coordinator=host:port, "
       "--processes and --process"
+    ) from e
+  except RuntimeError as e:
+    raise InputError(
+      f"the other processes cannot be joined: {first_line(e)}"
     ) from e
 
 
@@ -131,6 +141,14 @@ def broadcast(process: Process, tree: Any) -> Any:
   return jax.tree.unflatten(structure, leaves)
 
 
+def same(process: Process, text: str) -> bool:
+  """Whether all processes call this with the same text."""
+  if process.count == 1:
+    return True
+  own = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+  return bool((multihost_utils.process_allgather(own) == own).all())
+
+
 @contextlib.contextmanager
 def preemption(process: Process) -> Iterator[Callable[[], bool]]:
   """Yields what tells whether the run was told to end, by SIGTERM.
@@ -141,7 +159,10 @@ def preemption(process: Process) -> Iterator[Callable[[], bool]]:
   Args:
     process: this one.
   """
-  if process.count > 1:
+  if jax.process_count() > 1:
+    if process.count == 1:
+      yield lambda: False  # one among several that others wait for
+      return
     asked = iter(range(sys.maxsize))
     yield lambda: multihost_utils.reached_preemption_sync_point(next(asked))
     return

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Any, NamedTuple
 
+import filelock
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -32,6 +33,7 @@ from jaxgan.processes import (
   agree,
   broadcast,
   preemption,
+  same,
 )
 from jaxgan.train_step import (
   GUARDED,
@@ -113,6 +115,7 @@ class _Run(NamedTuple):
   inputs: Callable[[int], Iterator[Any]]
   picture: Callable[[Any], Image.Image | None]
   evaluate: Callable[..., Mapping[str, Any]] | None
+  told: Callable[[], bool]
 
 
 def train(
@@ -153,6 +156,10 @@ def train(
     ) from e
   mapping = parallel.create(config.parallel, devices)
   process = mapping.process
+  if not same(process, config.to_json()):
+    raise InputError(
+      "the processes have different configs: give all of them the same flags"
+    )
   init_rng, step_rng, sample_rng = jax.random.split(
     jax.random.key(config.seed), 3
   )
@@ -168,13 +175,14 @@ def train(
   begun = agree(process, lambda: any((workdir / "checkpoints").glob("[0-9]*")))
   found = None if begun else algorithm.pretrained()
   source = data.create(config.data)
-  agree(process, lambda: _claim(workdir))
   with contextlib.ExitStack() as stack:
+    agree(process, lambda: _claim(workdir, stack))
     manager = None
     if process.index == 0:
       manager = stack.enter_context(checkpoint.open_manager(workdir))
     state = _newest(manager, template, config, process)
-    if state and state.step >= config.steps:
+    owed = state is not None and _owed(workdir, state, config, process)
+    if state and state.step >= config.steps and not owed:
       print(
         f"{workdir} is complete at round {state.step}; to train longer, give "
         f"--config.steps a value above {state.step}"
@@ -225,17 +233,23 @@ def train(
         config, algorithm, config.eval_samples, inception=config.inception
       )
     picture = _painter(config, algorithm, shown, sample_rng)
+    told = stack.enter_context(preemption(process))
     run = _Run(
-      config, workdir, manager, mapping, step, inputs, picture, evaluate
+      config, workdir, manager, mapping, step, inputs, picture, evaluate, told
     )
     origin, tries = None, 0
     while True:
       try:
-        state = _play(run, state)
+        state = _play(run, state, owed)
         break
       except NonFiniteError as e:
         if config.nonfinite != "rollback":
-          raise
+          raise NonFiniteError(
+            f"{e}; the run stopped before that update, checkpoints are not "
+            "affected; lower the learning rate, change the seed, or see "
+            "config.nonfinite"
+          ) from e
+        owed = False
         state = _newest(manager, template, config, process) or begin()
         tries = tries + 1 if origin == state.step else 1
         origin = int(state.step)
@@ -250,8 +264,14 @@ def train(
   return state
 
 
-def _play(run: _Run, state: TrainState) -> TrainState:
-  """Plays the rounds after the state's up to the last one."""
+def _play(run: _Run, state: TrainState, owed: bool) -> TrainState:
+  """Plays the rounds after the state's up to the last one.
+
+  Args:
+    run: what it belongs to.
+    state: where it begins.
+    owed: evaluate that first.
+  """
   config, mapping, first = run.config, run.mapping, run.manager is not None
   start, rollbacks = int(state.step), int(state.rollbacks)
   state = mapping.replicate(state)
@@ -260,7 +280,6 @@ def _play(run: _Run, state: TrainState) -> TrainState:
     open_logs(run.workdir, config, start)
     if first
     else contextlib.nullcontext(lambda *_, **__: None) as write,
-    preemption(mapping.process) as told,
     tqdm(
       total=config.steps,
       initial=start,
@@ -272,9 +291,33 @@ def _play(run: _Run, state: TrainState) -> TrainState:
   ):
 
     def pause() -> None:
-      if told():
+      if run.told():
         raise Preempted
 
+    def measure(variables: Any) -> float | None:
+      """Writes the metrics, and returns what decides: lower is better."""
+      nonlocal clock
+      began = time.time()
+      metrics = run.evaluate(variables, pause)
+      clock += time.time() - began
+      write(step, {f"eval/{k}": m.value for k, m in metrics.items()})
+      decides = next(iter(metrics.values()))
+      if decides.lower is None:
+        return None
+      return decides.value if decides.lower else -decides.value
+
+    def told_to_end() -> Preempted:
+      return Preempted(
+        f"told to end: {run.workdir} is saved at round {step} of "
+        f"{config.steps}; the same command goes on from there"
+      )
+
+    step = start
+    if owed:
+      try:
+        measure(sampling_variables(mapping.unreplicate(state)))
+      except Preempted as e:
+        raise told_to_end() from e
     for step, batch in enumerate(run.inputs(start), start + 1):
       state, metrics = run.step(state, batch)
       window.append(metrics)
@@ -284,10 +327,9 @@ def _play(run: _Run, state: TrainState) -> TrainState:
         jax.block_until_ready(window[-3])
       bar.update()
 
-      leaving = told()
-      last = step == config.steps
+      leaving = run.told()
       log, show, save, measured = (
-        last or (every and step % every == 0)
+        _due(every, step, config)
         for every in (
           config.log_every,
           config.sample_every,
@@ -295,8 +337,9 @@ def _play(run: _Run, state: TrainState) -> TrainState:
           config.eval_every,
         )
       )
+      unfinished = leaving and step < config.steps
       save = save or leaving
-      measured = measured and run.evaluate and not leaving
+      measured = measured and run.evaluate and not unfinished
       if log or save or measured:
         window = _fetch(window)
         finite = _check(window, step - len(window) + 1, finite, config)
@@ -322,26 +365,42 @@ def _play(run: _Run, state: TrainState) -> TrainState:
         write(step, picture=run.picture(variables))
       score = None
       if measured:
-        began = time.time()
         try:
-          metrics = run.evaluate(variables, pause)
-        except Preempted:
-          leaving, metrics = True, {}
-        clock += time.time() - began
-        write(step, {f"eval/{k}": m.value for k, m in metrics.items()})
-        for metric in list(metrics.values())[:1]:
-          if metric.lower is not None:
-            score = metric.value if metric.lower else -metric.value
+          score = measure(variables)
+        except Preempted:  # owed: made when the run goes on, without a score
+          leaving = unfinished = True
       if first and (save or measured):
         checkpoint.save(run.manager, mapping.unreplicate(state), config, score)
-      if leaving and not last:
+      if unfinished:
         if first:
           checkpoint.wait(run.manager)
-        raise Preempted(
-          f"told to end: {run.workdir} is saved at round {step} of "
-          f"{config.steps}; the same command goes on from there"
-        )
+        raise told_to_end()
   return mapping.unreplicate(state)
+
+
+def _due(every: int, step: int, config: ConfigDict) -> bool:
+  return step == config.steps or bool(every and step % every == 0)
+
+
+def _owed(
+  workdir: pathlib.Path,
+  state: TrainState,
+  config: ConfigDict,
+  process: Process,
+) -> bool:
+  """Whether a checkpoint was due for an evaluation that was not finished."""
+  step = int(state.step)
+  return (
+    bool(config.eval_every)
+    and _due(config.eval_every, step, config)
+    and not agree(
+      process,
+      lambda: any(
+        row["step"] == step and any(key.startswith("eval/") for key in row)
+        for row in rows(workdir)
+      ),
+    )
+  )
 
 
 def _newest(
@@ -396,17 +455,29 @@ def _shown(config: ConfigDict) -> int:
   return min(most, max(4, (side // largest) ** 2))
 
 
-def _claim(workdir: pathlib.Path) -> None:
-  """Makes the workdir, or checks that it is that of a run."""
+def _claim(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
+  """Makes the workdir, or checks that it is that of a run, until `stack` ends.
+
+  What runs at a time is one: two would write the same files.
+  """
   try:
     workdir.mkdir(parents=True, exist_ok=True)
     # The files of a run are cut back when it resumes; those of others are
     # not to be touched.
-    if any(workdir.iterdir()) and not (workdir / "config.json").exists():
+    if any(workdir.iterdir()) and not any(
+      (workdir / name).exists() for name in ("config.json", "checkpoints")
+    ):
       raise InputError(
         f"{workdir} holds files, but no run: give another --workdir"
       )
     (workdir / "config.json").touch()
+    with contextlib.suppress(NotImplementedError):  # mounted buckets
+      stack.enter_context(filelock.FileLock(workdir / ".lock", timeout=0))
+  except filelock.Timeout as e:
+    raise InputError(
+      f"{workdir} is in use: another run writes to it; wait for it, or give "
+      "another --workdir"
+    ) from e
   except OSError as e:
     raise InputError(f"workdir {workdir} cannot be used: {e.strerror}") from e
 
@@ -445,16 +516,11 @@ def _check(
     if poisoned is None:
       finite = max(finite, step)
     elif config.nonfinite != "skip":
-      raise NonFiniteError(
-        f"round {step}: {poisoned}; the run stopped before that update, "
-        "checkpoints are not affected; lower the learning rate, change the "
-        "seed, or see config.nonfinite"
-      )
+      raise NonFiniteError(f"round {step}: {poisoned}")
     elif step - finite > config.nonfinite_limit:
       raise NonFiniteError(
         f"round {step}: {poisoned}, and so were the "
-        f"{config.nonfinite_limit} rounds before it, which were skipped; "
-        "lower the learning rate or change the seed"
+        f"{config.nonfinite_limit} rounds before it, which were skipped"
       )
   return finite
 

@@ -43,8 +43,9 @@ if [ "$dry" ]; then
   exit
 fi
 
+command -v "$python" >/dev/null || fail "PYTHON=$python is not found"
 LOGS=${LOGS:-$(mktemp -d)}
-mkdir -p "$LOGS"
+mkdir -p "$LOGS" || fail "LOGS=$LOGS cannot be made"
 pids=()
 told=
 tell() {
@@ -73,8 +74,9 @@ with socket.socket() as s:
   done
 }
 
-# Waits for all, and sets `status` to that of the first that failed. The others
-# then have half a minute.
+# Waits for all, and sets `status` to that of the first that failed, but for
+# those that only lost another. The others then have half a minute, as all have
+# that are told to end.
 await() {
   local i left waited=0 one
   status=0
@@ -85,13 +87,13 @@ await() {
       one=0
       wait "${pids[i]}" || one=$?
       unset "left[i]"
-      if [ "$status" -eq 0 ] && [ "$one" -ne 0 ]; then
+      if [[ $status == 0 || $status == 76 ]] && [ "$one" -ne 0 ]; then
         status=$one
         echo "process $i ended with status $one" >&2
         [ "$i" -eq 0 ] || tail -n 1 "$LOGS/process_$i.log" >&2
       fi
     done
-    [ "$status" -eq 0 ] || waited=$((waited + 1))
+    [ "$status$told" = 0 ] || waited=$((waited + 1))
     [ "$waited" -ne 150 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
     sleep 0.2 || true
   done

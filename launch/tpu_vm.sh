@@ -41,7 +41,9 @@ name=${1-}
 shift
 [ -n "${ZONE-}" ] || fail "set ZONE to that of the TPU, as us-west4-a"
 if [ ! "$delete" ]; then
-  [ -n "${BUCKET-}" ] || fail "set BUCKET to that of the runs"
+  BUCKET=${BUCKET-}
+  BUCKET=${BUCKET#gs://}
+  [ -n "$BUCKET" ] || fail "set BUCKET to that of the runs"
   case " $*" in
     *" --config="*) ;;
     *) fail "give --config=FILE" ;;

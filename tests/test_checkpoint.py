@@ -162,6 +162,21 @@ def test_a_state_of_another_form_is_set_aside(workdir, change):
   assert (workdir / "damaged" / "4").is_dir()
 
 
+def test_a_checkpoint_of_another_version_is_named_as_such(workdir):
+  other = make_state(4).replace(params={"another": 1.0})
+  with checkpoint.open_manager(workdir) as manager:
+    checkpoint.save(manager, other, CONFIG)
+  with pytest.warns(UserWarning, match="of another version of jaxgan$"):
+    assert restore(workdir).step == 3
+
+
+def test_a_renamed_checkpoint_is_set_aside(workdir):
+  (workdir / "checkpoints" / "3").rename(workdir / "checkpoints" / "9")
+  with pytest.warns(UserWarning, match="9 is damaged .*: it is that of round"):
+    assert restore(workdir).step == 2
+  assert (workdir / "damaged" / "9").is_dir()
+
+
 def test_a_checkpoint_of_another_config_is_set_aside(workdir):
   other = load_config("dcgan")
   other.batch_size *= 2

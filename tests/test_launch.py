@@ -366,6 +366,17 @@ def test_local_shows_what_it_would_do():
   ]
 
 
+def test_local_without_a_python():
+  result = subprocess.run(
+    [LAUNCH / "local.sh", "2", "--config=x"],
+    capture_output=True,
+    text=True,
+    env=os.environ | {"PYTHON": "nowhere"},
+  )
+  assert result.returncode == 1
+  assert result.stderr == "error: PYTHON=nowhere is not found\n"
+
+
 @pytest.mark.parametrize("arguments", [(), ("0", "-x"), ("two",), ("2",)])
 def test_local_bad_arguments(arguments):
   result = subprocess.run(

@@ -10,7 +10,7 @@ import pytest
 from conftest import command, data_config, load_config, shrink, write_images
 from test_checkpoint import data_file, flip
 
-from jaxgan import checkpoint, data, features, measure, run
+from jaxgan import checkpoint, data, features, logging, measure, run
 from jaxgan.config import InputError
 from jaxgan.data.arrays import ArraySource
 from jaxgan.data.batches import to_uint8
@@ -275,8 +275,9 @@ def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
   assert len(digests) == 1
 
 
-def test_told_to_end_while_evaluating(tmp_path, monkeypatch):
-  """It ends between two batches, and is saved, without a score."""
+@pytest.mark.parametrize("at", [2, 4])
+def test_told_to_end_while_evaluating(tmp_path, monkeypatch, at):
+  """It ends between two batches, and is saved; later it is evaluated."""
   monkeypatch.setattr(features, "create", lambda *_: plain_net(size=20))
   asked, create = [], measure.create
 
@@ -295,14 +296,17 @@ def test_told_to_end_while_evaluating(tmp_path, monkeypatch):
     return evaluate_and_tell, protocol
 
   monkeypatch.setattr(measure, "create", told)
-  config = small(eval_every=2, eval_samples=300, checkpoint_every=0)
+  config = small(eval_every=at, eval_samples=300, checkpoint_every=0)
   with pytest.raises(Preempted):
     train(config, tmp_path)
   assert len(asked) == 2
-  assert run.load(tmp_path).state.step == 2
+  assert run.load(tmp_path).state.step == at
   assert "eval" not in (tmp_path / "metrics.jsonl").read_text()
   monkeypatch.setattr(measure, "create", create)
   assert train(config, tmp_path).step == 4
+  found = logging.rows(tmp_path)
+  evaluated = [row["step"] for row in found if any("eval/" in k for k in row)]
+  assert evaluated == list(range(at, 5, at))
 
 
 def test_what_cannot_be_evaluated_is_refused_at_once(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from conftest import CONFIGS, DEVICES, ONE_DEVICE, ROOT, load_config
 from test_train import rows, small
 
-from jaxgan import run
+from jaxgan import checkpoint, run
 from jaxgan.config import InputError
 from jaxgan.processes import ALONE, agree, broadcast, connect, preemption
 from jaxgan.train import train
@@ -38,12 +38,13 @@ def run_workers(tasks, folder, count=2, devices=4):
           "config": json.loads(config.to_json()),
           "workdir": str(workdir),
           "devices": of_each,
+          **dict.fromkeys(flags, True),
         }
-        for config, workdir, of_each in tasks
+        for config, workdir, of_each, *flags in tasks
       ]
     )
   )
-  flags = f"{ONE_DEVICE} {DEVICES}{devices}"
+  xla_flags = f"{ONE_DEVICE} {DEVICES}{devices}"
   address = f"127.0.0.1:{free_port()}"
   workers, logs = [], []
   for i in range(count):
@@ -55,7 +56,12 @@ def run_workers(tasks, folder, count=2, devices=4):
           [sys.executable, ROOT / "tests" / "worker.py", *arguments],
           stdout=log,
           stderr=subprocess.STDOUT,
-          env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
+          env=os.environ
+          | {
+            "XLA_FLAGS": xla_flags,
+            "PYTHONPATH": str(ROOT),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+          },
         )
       )
   try:
@@ -99,7 +105,23 @@ def test_a_checkpoint_fits_other_layouts(tmp_path):
   one = jax.devices()[:1]
   train(config, whole, one)
   train(small("gan"), other, one)
-  run_workers([(small("gan"), saved, 4), (config, other, 4)], tmp_path)
+  apart = tmp_path / "apart"
+  tasks = [
+    (small("gan"), saved, 4),
+    (config, other, 4),
+    (small("gan"), apart, 4, "seeds"),
+    (small("gan"), apart, 4, "classifier"),
+  ]
+  run_workers(tasks, tmp_path)
+  logs = [(tmp_path / f"{index}.log").read_text() for index in range(2)]
+  for log in logs:
+    assert "have different configs" in log
+  assert not apart.exists()
+  # The first trained a classifier to evaluate with, and both have it.
+  assert [log.count("training a classifier") for log in logs] == [1, 0]
+  (trained,) = (tmp_path / "cache").glob("jaxgan/classifiers/*/config.json")
+  digest = checkpoint.digest(run.load(trained.parent).state)
+  assert all(f"classifier {digest}" in log for log in logs)
   assert_alike(rows(other), rows(whole))
   found, expected = (run.load(path, 2).state for path in (saved, whole))
   for a, b in zip(
@@ -119,6 +141,7 @@ def test_a_checkpoint_fits_other_layouts(tmp_path):
     (("here:80", None, 0), "--processes"),
     (("here:80", 2, None), "--process"),
     (("here:80", 2, 2), "number them from 0"),
+    (("nowhere.invalid:80", 2, 1), "'nowhere.invalid:80': "),
     ((None, 2, 0), "--coordinator"),
   ],
 )

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 from conftest import CONFIGS, ROOT, command, load_config, shrink
+from filelock import FileLock
 
 from jaxgan import checkpoint, data, losses
 from jaxgan import train as train_module
@@ -245,6 +246,16 @@ def test_resume_of_translators_is_exact(name, values, tmp_path, capsys):
   assert np.abs(found[-1]["generator/loss"] - found[-3]["generator/loss"]) > 0
   for pool in straight.model_state["critic"].get("pool", {}).values():
     assert pool.count == 20
+
+
+def test_a_workdir_in_use_is_refused(tmp_path):
+  config = small("gan")
+  train(config, tmp_path)
+  used = FileLock(tmp_path / ".lock")
+  with used, pytest.raises(InputError, match="another run writes to it"):
+    train(config, tmp_path)
+  (tmp_path / "config.json").unlink()  # the checkpoints say that it is a run
+  assert train(config, tmp_path).step == 2
 
 
 def test_another_config_is_refused(tmp_path):

@@ -1,7 +1,8 @@
 """One of several processes that train: `worker.py ADDRESS COUNT INDEX TASKS`.
 
 The file holds a list of tasks: a config, a workdir, and how many devices of
-each process are used.
+each process are used; perhaps that they have other "seeds", or need a
+"classifier" of the data instead.
 """
 
 import json
@@ -17,6 +18,8 @@ def main(address: str, count: str, index: str, tasks: str) -> None:
   connect(address, int(count), int(index))
   import jax
 
+  from jaxgan import checkpoint, features
+  from jaxgan.config import InputError, classifier_config
   from jaxgan.train import train
 
   own = [[] for _ in range(int(count))]
@@ -24,10 +27,22 @@ def main(address: str, count: str, index: str, tasks: str) -> None:
     own[device.process_index].append(device)
   for task in json.loads(pathlib.Path(tasks).read_text()):
     devices = [d for part in own for d in part[: task["devices"]]]
-    config = ConfigDict(task["config"]).lock()
+    config = ConfigDict(task["config"])
+    if "seeds" in task:
+      config.seed = int(index)
     # Others than the first need not see the workdir.
     workdir = pathlib.Path(task["workdir"], "" if index == "0" else "none")
-    train(config, workdir, devices)
+    if "classifier" in task:
+      short = classifier_config("digits")
+      short.steps = 2
+      features.classifier_config = lambda _, own=short: own
+      state = features.trained(config.data)[1].state
+      print("classifier", checkpoint.digest(jax.device_get(state)))
+      continue
+    try:
+      train(config.lock(), workdir, devices)
+    except InputError as e:
+      print(e)
 
 
 if __name__ == "__main__":
