@@ -47,12 +47,13 @@ set_up() { # bucket, package
 train() {
   if ! running; then
     rm -f "$status"
+    : >"$log" # there is something to follow, however late it starts
     # Prepared sets of tensorflow-datasets, where the bucket has them.
     [ ! -d runs/tfds ] || export TFDS_DATA_DIR=$PWD/runs/tfds
     # shellcheck disable=SC2016 # to be expanded by the other shell
     nohup bash -c '"${@:2}"; echo $? >"$1"' - "$status" \
       ~/venv/bin/python -m jaxgan.main --coordinator=auto "$@" \
-      >"$log" 2>&1 </dev/null &
+      >>"$log" 2>&1 </dev/null &
     echo $! >"$pid"
   fi
   tail --lines=+1 --follow --pid="$(cat "$pid")" "$log"

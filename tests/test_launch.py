@@ -69,7 +69,11 @@ def cloud(tmp_path):
 
     def end(self, process):
       """Returns its status and what it has written."""
-      return process.wait(60), (self.folder / "output").read_text()
+      output = self.folder / "output"
+      with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(60), output.read_text()
+      os.killpg(process.pid, signal.SIGKILL)
+      pytest.fail(f"it goes on: {output.read_text()}")
 
     def train(self, ends, **plan):
       return self.end(self.start("tpu", *FLAGS, ends=ends, **plan))
