@@ -18,10 +18,10 @@ from jaxgan.algorithms import classifier
 from jaxgan.config import InputError, classifier_config
 from jaxgan.data.batches import to_float
 from jaxgan.models import inception
-from jaxgan.processes import Process, agree, broadcast
+from jaxgan.processes import Process, from_first
 from jaxgan.run import Run, batch_size, load, over_devices, replicate, shard
 from jaxgan.train import create_algorithm, initial_state, train
-from jaxgan.train_step import sampling_variables
+from jaxgan.train_step import TrainState, sampling_variables
 
 _NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "usps": "USPS"}
 
@@ -243,11 +243,8 @@ def trained(
   own.batch_size = -(-own.batch_size // len(devices)) * len(devices)
   folder = runtime.cache_folder() / "classifiers"
   workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
-  empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
-  run = Run(own, algorithm, empty)
 
-  def find() -> None:
-    nonlocal run
+  def find() -> TrainState:
     try:
       folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -259,8 +256,7 @@ def trained(
     with filelock.FileLock(f"{workdir}.lock"):
       if workdir.exists():
         try:
-          run = load(workdir)
-          return
+          return load(workdir).state
         except InputError as e:
           print(f"training again, for want of a whole one: {e}")
           shutil.rmtree(workdir)
@@ -269,11 +265,11 @@ def trained(
       shutil.rmtree(partial, ignore_errors=True)
       train(own, partial, devices)
       partial.rename(workdir)
-      run = load(workdir)
+      return load(workdir).state
 
   process = Process(jax.process_index(), jax.process_count())
-  agree(process, find)
-  return workdir, run._replace(state=broadcast(process, run.state))
+  state = from_first(process, find, template)
+  return workdir, Run(own, algorithm, state)
 
 
 def _padded(

@@ -141,6 +141,34 @@ def broadcast(process: Process, tree: Any) -> Any:
   return jax.tree.unflatten(structure, leaves)
 
 
+def from_first(
+  process: Process, function: Callable[[], Any], template: Any
+) -> Any:
+  """The arrays that `function` returns in the first process, in all of them.
+
+  Args:
+    process: this one.
+    function: called by the first process alone; returns arrays like the
+      template's, or None.
+    template: a pytree of their shapes and dtypes.
+
+  Raises:
+    InputError: in all processes, where it is raised in the first.
+  """
+  found = None
+
+  def find() -> bool:
+    nonlocal found
+    found = function()
+    return found is not None
+
+  if not agree(process, find):
+    return None
+  if found is None:
+    found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
+  return broadcast(process, found)
+
+
 def same(process: Process, text: str) -> bool:
   """Whether all processes call this with the same text."""
   if process.count == 1:

@@ -32,6 +32,7 @@ from jaxgan.processes import (
   Process,
   agree,
   broadcast,
+  from_first,
   preemption,
   same,
 )
@@ -410,19 +411,12 @@ def _newest(
   process: Process,
 ) -> TrainState | None:
   """The newest whole checkpoint, which the first process reads, in all."""
-  state = None
 
-  def read() -> bool:
-    nonlocal state
+  def read() -> TrainState | None:
     checkpoint.wait(manager)
-    state = checkpoint.restore(manager, template, config)
-    return state is not None
+    return checkpoint.restore(manager, template, config)
 
-  if not agree(process, read):
-    return None
-  if state is None:
-    state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
-  return broadcast(process, state)
+  return from_first(process, read, template)
 
 
 def _painter(
@@ -471,7 +465,7 @@ def _claim(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
         f"{workdir} holds files, but no run: give another --workdir"
       )
     (workdir / "config.json").touch()
-    with contextlib.suppress(NotImplementedError):  # mounted buckets
+    with contextlib.suppress(NotImplementedError):  # where no file is locked
       stack.enter_context(filelock.FileLock(workdir / ".lock", timeout=0))
   except filelock.Timeout as e:
     raise InputError(
