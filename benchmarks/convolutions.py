@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 import jax
 
-from jaxgan import runtime
-from jaxgan.models import convolutions, layers
+from jaxgan.engine import startup
+from jaxgan.models.layers import conv
+from jaxgan.models.layers.cpu import convolutions
 
 # batch, kernel, stride, side of the smaller map, channels, features
 SHAPES = [
@@ -50,11 +51,11 @@ def _compiled(
 def main() -> None:
   """Prints a row for each layer."""
   argparse.ArgumentParser(description=__doc__).parse_args()
-  runtime.set_up()
+  startup.set_up()
   print("| B, k, stride, side, C, F | conv | kernel gradient | transpose |")
   print("|---|---|---|---|")
   for b, k, s, side, c, f in SHAPES:
-    strides, padding, large = (s, s), layers._same(k, s), (side * s, side * s)
+    strides, padding, large = (s, s), conv._same(k, s), (side * s, side * s)
     key = jax.random.key(0)
     x = jax.random.normal(key, (b, *large, c))
     w = jax.random.normal(key, (k, k, c, f))

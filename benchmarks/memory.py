@@ -31,11 +31,12 @@ def main() -> None:
   )
   import jax
 
-  from jaxgan import data, parallel
+  from jaxgan import data
+  from jaxgan.engine import devices
   from jaxgan.train import create_algorithm, initial_state
   from jaxgan.train_step import make_train_step, minibatches
 
-  devices = jax.devices()
+  used = jax.devices()
   jax.default_backend = lambda: "gpu"
   path = ROOT / "configs" / f"{args.config}.py"
   config = runpy.run_path(str(path))["get_config"](args.preset)
@@ -49,7 +50,7 @@ def main() -> None:
   images = jax.ShapeDtypeStruct(
     (*shape, *data.example_shape(config.data)), "float32"
   )
-  mapped = parallel.create("shard_map", devices).map_step(step)
+  mapped = devices.create("shard_map", used).map_step(step)
   usage = mapped.lower(state, {"image": images}).compile().memory_analysis()
   parts = {
     "state and images": usage.argument_size_in_bytes,

@@ -9,7 +9,8 @@ import statistics
 
 from speed import load
 
-from jaxgan import benchmark, runtime
+from jaxgan import benchmark
+from jaxgan.engine import startup
 
 # (side, batch)
 SETTINGS = [(32, 16), (32, 64), (32, 256), (16, 64), (64, 64), (128, 64)]
@@ -18,7 +19,7 @@ SETTINGS = [(32, 16), (32, 64), (32, 256), (16, 64), (64, 64), (128, 64)]
 def main() -> None:
   """Prints a row for each setting."""
   argparse.ArgumentParser(description=__doc__).parse_args()
-  runtime.set_up()
+  startup.set_up()
   print("| side | batch | ms per image | GFLOP per image | GFLOP/s |")
   print("|---|---|---|---|---|")
   for side, batch in SETTINGS:

@@ -82,9 +82,9 @@ def _serve(
   if side == "jaxgan":
     import jax
 
-    from jaxgan import runtime
+    from jaxgan.engine import startup
 
-    runtime.set_up()
+    startup.set_up()
     jax.config.update("jax_enable_compilation_cache", False)
     if jax.device_count() != 1:
       sys.exit(

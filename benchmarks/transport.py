@@ -27,11 +27,13 @@ from ott.geometry.geometry import Geometry
 from ott.solvers import linear
 from ott.solvers.linear.acceleration import AndersonAcceleration, Momentum
 
-from jaxgan import data, models, parallel, runtime, transport
+from jaxgan import data, models
 from jaxgan.config import InputError
-from jaxgan.data.batches import make_prepare, to_float
-from jaxgan.parallel import AXIS
-from jaxgan.run import Run, load
+from jaxgan.engine import devices, startup
+from jaxgan.engine.devices import AXIS
+from jaxgan.engine.input_pipeline import make_prepare, to_float
+from jaxgan.evaluation.restored import Run, load
+from jaxgan.objectives import transport
 from jaxgan.train import create_algorithm
 from jaxgan.train_step import make_train_step, minibatches
 
@@ -97,7 +99,7 @@ def time_round(run: Run, images: np.ndarray) -> float:
   config = run.config.copy_and_resolve_references()
   config.batch_size = len(images)
   algorithm = create_algorithm(config)
-  mapping = parallel.create(config.parallel)
+  mapping = devices.create(config.parallel)
   step = mapping.map_step(
     make_train_step(
       algorithm, jax.random.key(0), config.ema_decay, make_prepare(config.data)
@@ -217,7 +219,7 @@ def main() -> None:
   if jax.device_count() > 1:
     parser.error(f"JAX sees {jax.device_count()} devices: hide all but one")
   logging.set_verbosity(logging.ERROR)
-  runtime.set_up()
+  startup.set_up()
   run = load(args.workdir)
   if run.config.algorithm != "ot_gan":
     raise InputError(f"{args.workdir} is no run of OT-GAN")

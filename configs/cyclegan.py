@@ -46,7 +46,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
     # configs/l1_translation.py, which has one of each. At this rate the cycle
     # would drive generators without a norm to black images.
     config.generator = ConfigDict(
-      {"name": "conv7", "width": 32, "norm": "instance"}
+      {"name": "small_translator", "width": 32, "norm": "instance"}
     )
     config.critic.update(width=32, layers=1)
     for optimizer in config.optimizers.values():

@@ -29,7 +29,9 @@ def get_config(preset: str = "digits") -> ConfigDict:
   config.loss = objective
   config.weights = ConfigDict({"adversarial": 1.0, "l1": 0.2})
   config.n_critic = 1
-  config.generator = ConfigDict({"name": "conv7", "width": 32, "norm": "none"})
+  config.generator = ConfigDict(
+    {"name": "small_translator", "width": 32, "norm": "none"}
+  )
   config.critic = ConfigDict(
     {"name": "patchgan", "width": 64, "layers": 3, "norm": "instance"}
   )

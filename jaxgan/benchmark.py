@@ -20,11 +20,12 @@ from absl import flags
 from jax.interpreters import partial_eval
 from ml_collections import ConfigDict
 
-from jaxgan import command, data, parallel
+from jaxgan import cli, data
 from jaxgan.config import check
 from jaxgan.data.arrays import ArraySource
-from jaxgan.data.batches import feed, make_prepare, unaugmented
-from jaxgan.parallel import AXIS
+from jaxgan.engine import devices
+from jaxgan.engine.devices import AXIS
+from jaxgan.engine.input_pipeline import feed, make_prepare, unaugmented
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import make_train_step, minibatches
 
@@ -61,7 +62,7 @@ def prepare(config: ConfigDict) -> Round:
   """
   check(config, jax.device_count())
   algorithm = create_algorithm(config)
-  mapping = parallel.create(config.parallel)
+  mapping = devices.create(config.parallel)
   updates = minibatches(algorithm)
   step = make_train_step(
     algorithm, jax.random.key(1), config.ema_decay, make_prepare(config.data)
@@ -221,7 +222,7 @@ def measure(config: ConfigDict, seconds: float = 1.0) -> dict[str, Any]:
 def define() -> SimpleNamespace:
   """Defines the flags of the command."""
   return SimpleNamespace(
-    config=command.define_config(),
+    config=cli.define_config(),
     json=flags.DEFINE_string("json", None, "File to write the figures to."),
   )
 
@@ -242,4 +243,4 @@ def main(given: SimpleNamespace) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, define)
+  cli.run(main, define)

@@ -15,10 +15,12 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from jaxgan import checkpoint, command, pictures
+from jaxgan import cli
 from jaxgan.config import InputError, first_line, flatten
-from jaxgan.logging import replace, rows
+from jaxgan.engine import checkpoint
+from jaxgan.engine.logs import replace, rows
 from jaxgan.train import create_algorithm, initial_state
+from jaxgan.viewing import pictures
 
 # What may differ in evaluations whose figures can be compared. Where the data
 # lies says nothing: its digest does.
@@ -341,4 +343,4 @@ def main(given: SimpleNamespace, *folders: str) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, define, arguments=True)
+  cli.run(main, define, arguments=True)

@@ -19,9 +19,10 @@ from typing import Any
 from absl import flags
 from PIL import Image, ImageOps
 
-from jaxgan import command, data, showcase, space
+from jaxgan import cli, data
+from jaxgan.applications import demo_models, export_space
+from jaxgan.applications.demo_models import Entry
 from jaxgan.config import InputError
-from jaxgan.showcase import Entry
 from jaxgan.translate import translator
 
 _CANVAS = 256  # pixels of a side
@@ -46,7 +47,7 @@ def page(entries: Sequence[Entry], ema: bool = True) -> Any:
     gradio.Markdown("# jaxgan")
     for entry in entries:
       with gradio.Tab(entry.name):
-        gradio.Markdown(showcase.describe(entry.run))
+        gradio.Markdown(demo_models.describe(entry.run))
         if entry.run.algorithm.directions:
           _translator_tab(gradio, entry, ema)
         else:
@@ -59,7 +60,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   starts = {way: run.algorithm.directions[way][0] for way in ways}
   shapes = data.example_shapes(run.config.data)
   picks = {
-    start: showcase.examples(entry, way) for way, start in starts.items()
+    start: demo_models.examples(entry, way) for way, start in starts.items()
   }
   create = functools.cache(lambda way: translator(run, way, ema=ema))
 
@@ -71,7 +72,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   def of_file(path: str | None, way: str) -> tuple[Any, ...]:
     if path is None:
       return None, None, "", ""
-    return translate(showcase.open_image(path, shapes[starts[way]][-1]), way)
+    return translate(demo_models.open_image(path, shapes[starts[way]][-1]), way)
 
   def of_drawing(drawn: Any, way: str) -> tuple[Any, ...]:
     layers = drawn and drawn["composite"]
@@ -81,13 +82,13 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
     paper.alpha_composite(layers.convert("RGBA"))
     grey = shapes[starts[way]][-1] == 1
     image = paper.convert("L" if grey else "RGB")
-    if showcase.dark(picks[starts[way]]):
+    if demo_models.dark(picks[starts[way]]):
       image = ImageOps.invert(image)
     # All of the canvas is what the network sees.
     height, width, _ = shapes[starts[way]]
     pad = run.config.data[starts[way]].pad
     image = image.resize((width, height), Image.Resampling.BICUBIC)
-    return translate(showcase.bordered(image, pad), way)
+    return translate(demo_models.bordered(image, pad), way)
 
   way = gradio.Radio(
     ways, value=ways[0], label="direction", visible=len(ways) > 1
@@ -121,7 +122,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
             gallery = gradio.Gallery(
               paths,
               show_label=False,
-              columns=showcase.EXAMPLES // 2,
+              columns=demo_models.EXAMPLES // 2,
               object_fit="contain",
               allow_preview=False,
               interactive=False,
@@ -168,7 +169,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
 def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   run = entry.run
   points = data.mixture(run.config.data) is not None
-  sample = showcase.sampler(run, ema)
+  sample = demo_models.sampler(run, ema)
   most = 4.0 if run.config.latent == "normal" else 1.0
   with gradio.Row():
     with gradio.Column():
@@ -176,8 +177,8 @@ def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
         gradio.Number(0, label="seed", precision=0),
         gradio.Slider(
           1,
-          showcase.SAMPLES,
-          showcase.SAMPLES if points else 16,
+          demo_models.SAMPLES,
+          demo_models.SAMPLES if points else 16,
           step=1,
           label="count",
         ),
@@ -229,7 +230,7 @@ def _write(shown: Iterable[Image.Image]) -> list[str]:
   """Writes images to a folder that lives as long as the process."""
   folder = pathlib.Path(tempfile.mkdtemp(prefix="jaxgan-"))
   atexit.register(shutil.rmtree, folder, ignore_errors=True)
-  return showcase.save(shown, folder)
+  return demo_models.save(shown, folder)
 
 
 def _told(
@@ -276,7 +277,7 @@ def serve(
     server_name=host,
     server_port=port,
     show_error=True,
-    max_file_size=showcase.BYTES,
+    max_file_size=demo_models.BYTES,
     theme=theme,
     css=_CSS,
     ssr_mode=False,
@@ -326,12 +327,12 @@ def main(given: SimpleNamespace) -> None:
   """Serves or exports what the flags name."""
   if not given.export.value:
     _gradio()  # before anything takes time
-  entries = showcase.load(given.workdir.value, given.step.value)
+  entries = demo_models.load(given.workdir.value, given.step.value)
   if not given.export.value:
     serve(entries, given.ema.value, given.host.value, given.port.value)
     return
   folder = pathlib.Path(given.export.value)
-  space.export(entries, folder, given.ema.value)
+  export_space.export(entries, folder, given.ema.value)
   size = sum(x.stat().st_size for x in folder.rglob("*") if x.is_file())
   print(
     f"wrote {folder}, {size / 1e6:.1f} MB; to serve it: python app.py there, "
@@ -340,4 +341,4 @@ def main(given: SimpleNamespace) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, define)
+  cli.run(main, define)

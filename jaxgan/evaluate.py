@@ -9,10 +9,11 @@ from typing import Any
 
 from absl import flags
 
-from jaxgan import command, measure
+from jaxgan import cli
 from jaxgan.config import InputError
-from jaxgan.logging import replace
-from jaxgan.measure import Metric
+from jaxgan.engine.logs import replace
+from jaxgan.evaluation import samples
+from jaxgan.evaluation.samples import Metric
 from jaxgan.train_step import sampling_variables
 
 
@@ -68,7 +69,7 @@ def summary(protocol: Mapping[str, Any]) -> str:
 def define() -> SimpleNamespace:
   """Defines the flags of the command."""
   return SimpleNamespace(
-    run=command.define_run(),
+    run=cli.define_run(),
     samples=flags.DEFINE_integer(
       "samples",
       None,
@@ -93,8 +94,8 @@ def main(given: SimpleNamespace) -> None:
   ):
     if flag.value is not None and flag.value < least:
       raise InputError(f"{key}={flag.value}: give {least} or more")
-  run = command.restore(given.run)
-  evaluate, protocol = measure.create(
+  run = cli.restore(given.run)
+  evaluate, protocol = samples.create(
     run.config,
     run.algorithm,
     given.samples.value,
@@ -107,7 +108,7 @@ def main(given: SimpleNamespace) -> None:
   protocol |= {
     "step": int(run.state.step),
     "ema": given.run.ema.value and run.config.ema_decay > 0,
-    "versions": measure.versions(),
+    "versions": samples.versions(),
   }
   metrics = evaluate(sampling_variables(run.state, given.run.ema.value))
   print(table(metrics, protocol))
@@ -124,4 +125,4 @@ def main(given: SimpleNamespace) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, define)
+  cli.run(main, define)

@@ -16,11 +16,13 @@ from absl import flags
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from jaxgan import checkpoint, command, data, weights
+from jaxgan import cli, data
 from jaxgan.config import InputError, classifier_config, translation_config
-from jaxgan.logging import write_config
+from jaxgan.engine import checkpoint
+from jaxgan.engine.logs import write_config
+from jaxgan.interop import weights
+from jaxgan.interop.pytorch_cyclegan import Architecture, Network, read
 from jaxgan.models import facenet
-from jaxgan.published import Architecture, Network, read
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import TrainState
 
@@ -360,4 +362,4 @@ def _summary(network: Network) -> str:
 
 
 if __name__ == "__main__":
-  command.run(main, define)
+  cli.run(main, define)

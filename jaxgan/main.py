@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import jax
 from absl import flags
 
-from jaxgan import command
-from jaxgan.processes import PREEMPTED, leave
+from jaxgan import cli
+from jaxgan.engine.processes import PREEMPTED, leave
 from jaxgan.train import train
 
 
 def define() -> SimpleNamespace:
   """Defines the flags of the command."""
   return SimpleNamespace(
-    config=command.define_config(),
+    config=cli.define_config(),
     workdir=flags.DEFINE_string(
       "workdir",
       None,
@@ -53,4 +53,4 @@ def main(given: SimpleNamespace) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, define)
+  cli.run(main, define)

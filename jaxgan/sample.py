@@ -14,11 +14,13 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
-from jaxgan import command, data, features, pictures, run
+from jaxgan import cli, data
 from jaxgan.config import InputError
-from jaxgan.latents import interpolate
-from jaxgan.run import Run
+from jaxgan.evaluation import feature_nets, restored
+from jaxgan.evaluation.restored import Run
+from jaxgan.models.latents import interpolate
 from jaxgan.train_step import sampling_variables
+from jaxgan.viewing import pictures
 
 _COUNTS = {
   "grid": 64,
@@ -36,7 +38,7 @@ def interpolations(
   found: Run, variables: Any, seed: int, pairs: int, frames: int
 ) -> np.ndarray:
   """Images `[pairs, frames, H, W, C]` from sample 2i to sample 2i + 1."""
-  ends = run.draw(found.algorithm, seed, jnp.arange(2 * pairs))
+  ends = restored.draw(found.algorithm, seed, jnp.arange(2 * pairs))
   t = jnp.linspace(0, 1, frames)
   latents = interpolate(found.config.latent, ends[::2], ends[1::2], t)
   return _decode(found, variables, latents)
@@ -46,7 +48,7 @@ def walks(
   found: Run, variables: Any, seed: int, stations: int, frames: int
 ) -> np.ndarray:
   """Images `[16, stations * frames, H, W, C]` of closed ways past samples."""
-  ends = run.draw(found.algorithm, seed, jnp.arange(_WALKS * stations))
+  ends = restored.draw(found.algorithm, seed, jnp.arange(_WALKS * stations))
   ends = ends.reshape(_WALKS, stations, -1)
   t = jnp.arange(frames) / frames
   latents = interpolate(found.config.latent, ends, jnp.roll(ends, -1, 1), t)
@@ -67,12 +69,12 @@ def neighbours(
   Returns:
     uint8 `[B, 1 + 7, H, W, C]`.
   """
-  net = features.create(found.config, inception, classifier)
+  net = feature_nets.create(found.config, inception, classifier)
 
   def embed(batch: np.ndarray) -> np.ndarray:
     return np.asarray(net.apply(net.variables, batch)[0])[: len(batch)]
 
-  own = np.concatenate([embed(x) for x in run.batches(images)])
+  own = np.concatenate([embed(x) for x in restored.batches(images)])
   source = data.create(found.config.data)
   gaps = np.full((len(own), 0), np.inf)
   nearest = np.zeros((len(own), 0), int)
@@ -80,7 +82,7 @@ def neighbours(
   with tqdm(
     total=len(source), desc="training images", unit="image", leave=False
   ) as bar:
-    for part in run.batches(indices):
+    for part in restored.batches(indices):
       other = embed(source[part]["image"])
       # The nearest so far and those of this batch, of which some stay.
       gaps = np.concatenate([gaps, cdist(own, other)], axis=1)
@@ -120,11 +122,14 @@ def write_folder(
 
 def _decode(found: Run, variables: Any, latents: jax.Array) -> np.ndarray:
   """Images `[A, B, H, W, C]` for latents `[A, B, Z]`."""
-  decode, variables = run.decoder(found.algorithm), run.replicate(variables)
+  decode, variables = (
+    restored.decoder(found.algorithm),
+    restored.replicate(variables),
+  )
   flat = np.asarray(latents).reshape(-1, latents.shape[-1])
   images = []
-  for part in run.batches(flat):
-    full = np.resize(part, (run.batch_size(), *part.shape[1:]))
+  for part in restored.batches(flat):
+    full = np.resize(part, (restored.batch_size(), *part.shape[1:]))
     images.append(np.asarray(decode(variables, full))[: len(part)])
   images = np.concatenate(images)
   return images.reshape(*latents.shape[:2], *images.shape[1:])
@@ -133,7 +138,7 @@ def _decode(found: Run, variables: Any, latents: jax.Array) -> np.ndarray:
 def define() -> SimpleNamespace:
   """Defines the flags of the command."""
   return SimpleNamespace(
-    run=command.define_run(),
+    run=cli.define_run(),
     kind=flags.DEFINE_string(
       "kind",
       "grid",
@@ -186,13 +191,13 @@ def main(given: SimpleNamespace) -> None:
     count = _COUNTS.get(kind, 1)
   _check(kind, given.output.value, count, frames)
   output = pathlib.Path(given.output.value)
-  found = command.restore(given.run)
+  found = cli.restore(given.run)
   mixture = data.mixture(found.config.data)
   if mixture and kind != "grid":
     raise InputError(f"kind={kind!r} needs images, not points: choose 'grid'")
   if mixture and given.count.value is None:
     count = _LARGEST
-  sample = run.sampler(found.algorithm, seed)
+  sample = restored.sampler(found.algorithm, seed)
   variables = sampling_variables(found.state, given.run.ema.value)
   output.parent.mkdir(parents=True, exist_ok=True)
   if kind == "folder":
@@ -220,4 +225,4 @@ def _save_rows(rows: np.ndarray, output: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, define)
+  cli.run(main, define)

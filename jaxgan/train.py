@@ -21,13 +21,19 @@ from ml_collections import ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
-from jaxgan import algorithms, checkpoint, data, parallel, pictures
+from jaxgan import algorithms, data
 from jaxgan import config as config_lib
 from jaxgan.config import InputError, first_line
-from jaxgan.data.batches import feed, make_prepare, shuffled, unaugmented
-from jaxgan.logging import import_wandb, open_logs, rows, write_config
-from jaxgan.parallel import Parallel
-from jaxgan.processes import (
+from jaxgan.engine import checkpoint
+from jaxgan.engine.devices import Parallel
+from jaxgan.engine.input_pipeline import (
+  feed,
+  make_prepare,
+  shuffled,
+  unaugmented,
+)
+from jaxgan.engine.logs import import_wandb, open_logs, rows, write_config
+from jaxgan.engine.processes import (
   Preempted,
   Process,
   agree,
@@ -46,6 +52,7 @@ from jaxgan.train_step import (
   minibatches,
   sampling_variables,
 )
+from jaxgan.viewing import pictures
 
 
 class NonFiniteError(ArithmeticError):
@@ -155,7 +162,7 @@ def train(
       f"algorithm={config.algorithm!r} needs keys that this config has not "
       f"({first_line(e)}): choose a config of that algorithm"
     ) from e
-  mapping = parallel.create(config.parallel, devices)
+  mapping = devices.create(config.parallel, devices)
   process = mapping.process
   if not same(process, config.to_json()):
     raise InputError(
@@ -169,9 +176,11 @@ def train(
   import_wandb(config)
   create, template = initial_state(config, algorithm)
   if config.eval_every:
-    from jaxgan import measure  # which trains classifiers by this function
+    from jaxgan.evaluation import (
+      samples,  # which trains classifiers by this function
+    )
 
-    measure.check(config, config.inception)
+    samples.check(config, config.inception)
   # Not where a checkpoint will have it.
   begun = agree(process, lambda: any((workdir / "checkpoints").glob("[0-9]*")))
   found = None if begun else algorithm.pretrained()
@@ -230,7 +239,7 @@ def train(
 
     evaluate = None
     if config.eval_every:
-      evaluate, _ = measure.create(
+      evaluate, _ = samples.create(
         config, algorithm, config.eval_samples, inception=config.inception
       )
     picture = _painter(config, algorithm, shown, sample_rng)

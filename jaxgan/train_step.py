@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxgan.parallel import pmean
+from jaxgan.engine.devices import pmean
 
 # Metrics of every update; where one is not finite, it is not made.
 GUARDED = ("loss", "grad_norm", "update_norm")

@@ -19,11 +19,11 @@ from optax.losses import cosine_similarity
 from PIL import Image
 from tqdm import tqdm
 
-from jaxgan import command, data
+from jaxgan import cli, data
 from jaxgan.config import InputError
 from jaxgan.data import images
-from jaxgan.data.batches import to_float, to_uint8
-from jaxgan.run import Run
+from jaxgan.engine.input_pipeline import to_float, to_uint8
+from jaxgan.evaluation.restored import Run
 from jaxgan.train_step import sampling_variables
 
 _LARGEST = 1 << 22  # pixels of an image for the network
@@ -173,7 +173,7 @@ def translate_file(
 def define() -> SimpleNamespace:
   """Defines the flags of the command."""
   return SimpleNamespace(
-    run=command.define_restored(),
+    run=cli.define_restored(),
     input=flags.DEFINE_string("input", None, "An image, or a folder of them."),
     output=flags.DEFINE_string(
       "output", None, "Where the translation goes: a file, or a folder."
@@ -236,7 +236,7 @@ def main(given: SimpleNamespace) -> None:
   files = _files(
     *(pathlib.Path(getattr(given, k).value) for k in ("input", "output"))
   )
-  found = command.restore(given.run)
+  found = cli.restore(given.run)
   direction = given.direction.value
   translate = translator(
     found,
@@ -266,4 +266,4 @@ def main(given: SimpleNamespace) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main, define)
+  cli.run(main, define)

@@ -8,12 +8,14 @@ import pytest
 from conftest import data_config, write_images
 from ml_collections import ConfigDict
 
-from jaxgan import data, parallel
+from jaxgan import data
 from jaxgan.config import InputError, translation_config
-from jaxgan.data import batches as batches_lib
 from jaxgan.data import images
 from jaxgan.data.arrays import ArraySource
-from jaxgan.data.batches import (
+from jaxgan.data.translation import Domain, Unpaired
+from jaxgan.engine import input_pipeline as batches_lib
+from jaxgan.engine.devices import AXIS
+from jaxgan.engine.input_pipeline import (
   batches,
   feed,
   make_prepare,
@@ -21,9 +23,7 @@ from jaxgan.data.batches import (
   to_float,
   unaugmented,
 )
-from jaxgan.data.pairs import Domain, Unpaired
-from jaxgan.parallel import AXIS
-from jaxgan.processes import Process
+from jaxgan.engine.processes import Process
 
 
 def numbers(length=50):
@@ -95,7 +95,7 @@ def test_resident_data_feeds_the_same_minibatches(
     return state.replace(step=state.step + 1), seen
 
   def seen(devices):
-    mapping = parallel.create(kind, jax.devices()[:devices])
+    mapping = devices.create(kind, jax.devices()[:devices])
     mapped, inputs = feed(source, settings, 2, step, mapping)
     state = mapping.replicate(Counter(step=jnp.int32(4)))
     rounds = []

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, load_config, shrink
 
 from jaxgan import benchmark
-from jaxgan.models import convolutions
+from jaxgan.models.layers.cpu import convolutions
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import make_train_step
 

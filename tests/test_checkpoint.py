@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import load_config
 
-from jaxgan import checkpoint
 from jaxgan.config import InputError
+from jaxgan.engine import checkpoint
 from jaxgan.train_step import TrainState
 
 CONFIG = load_config("dcgan")

@@ -6,7 +6,7 @@ import pytest
 from conftest import load_config, shrink
 
 from jaxgan import compare
-from jaxgan.logging import replace
+from jaxgan.engine.logs import replace
 from jaxgan.train import train
 
 PROTOCOL = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxgan.models import convolutions
+from jaxgan.models.layers.cpu import convolutions
 
 CASES = [
   # form, size, channels, features, kernel, strides, padding

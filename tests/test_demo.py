@@ -19,12 +19,15 @@ import pytest
 from conftest import ONE_DEVICE, ROOT, command, feature_net, load_config, shrink
 from PIL import Image
 
-from jaxgan import demo, pictures, run, showcase
-from jaxgan import space as space_lib
+from jaxgan import demo
+from jaxgan.applications import demo_models
+from jaxgan.applications import export_space as space_lib
 from jaxgan.config import InputError, flatten
+from jaxgan.evaluation import restored
 from jaxgan.train import train
 from jaxgan.train_step import sampling_variables
 from jaxgan.translate import translator
+from jaxgan.viewing import pictures
 
 CHROMIUM = shutil.which("chromium")
 NAMES = ("dtn", "cyclegan", "nsgan")
@@ -155,10 +158,10 @@ def test_an_example_is_clicked_and_translated(page, runs):
   assert re.fullmatch(r"-?[01]\.\d{3}", similarity)
   examples.nth(1).click()
   second = changed(page, made, first)
-  found = run.load(runs / "dtn")
-  entry = showcase.Entry("", runs / "dtn", found)
+  found = restored.load(runs / "dtn")
+  entry = demo_models.Entry("", runs / "dtn", found)
   for address, image in zip(
-    (first, second), showcase.examples(entry, "forward"), strict=False
+    (first, second), demo_models.examples(entry, "forward"), strict=False
   ):
     expected = translator(found)(image).image
     np.testing.assert_allclose(
@@ -261,9 +264,9 @@ def test_samples_follow_the_sliders(page):
 
 
 def test_samples_are_those_of_the_run(runs):
-  found = run.load(runs / "nsgan")
-  sample = showcase.sampler(found)
-  drawn = run.sampler(found.algorithm, 5)
+  found = restored.load(runs / "nsgan")
+  sample = demo_models.sampler(found)
+  drawn = restored.sampler(found.algorithm, 5)
   images = next(drawn(sampling_variables(found.state), 4))
   expected = pictures.grid(np.asarray(images))
 
@@ -281,18 +284,21 @@ def test_points_are_drawn(tmp_path):
   config = shrink(load_config("mixture", "ring_gan"))
   config.update(steps=1, eval_every=0)
   train(config, tmp_path)
-  assert showcase.sampler(run.load(tmp_path))(0, 64, 4.0, 0.0, 1).size[0] > 300
+  assert (
+    demo_models.sampler(restored.load(tmp_path))(0, 64, 4.0, 0.0, 1).size[0]
+    > 300
+  )
 
 
 def test_what_cannot_be_shown(runs, tmp_path, monkeypatch):
   with pytest.raises(InputError, match="give --workdir"):
-    showcase.load([])
+    demo_models.load([])
   with pytest.raises(InputError, match="makes no images"):
-    showcase.load([str(feature_net())])
+    demo_models.load([str(feature_net())])
   with pytest.raises(InputError, match="holds no checkpoints"):
-    showcase.load([str(tmp_path)])
+    demo_models.load([str(tmp_path)])
   with pytest.raises(InputError, match="is given twice"):
-    showcase.load([str(runs / "nsgan"), str(runs / "nsgan" / ".")])
+    demo_models.load([str(runs / "nsgan"), str(runs / "nsgan" / ".")])
   monkeypatch.setitem(sys.modules, "gradio", None)
   with pytest.raises(InputError, match=r"pip install 'jaxgan\[demo\]'"):
     demo.page([])
@@ -312,7 +318,7 @@ def test_addresses_that_cannot_be_had():
 def test_two_runs_of_one_name(runs, tmp_path):
   shutil.copytree(runs / "nsgan", tmp_path / "nsgan")
   given = [str(folder / "nsgan") for folder in (runs, tmp_path)]
-  entries = showcase.load(given)
+  entries = demo_models.load(given)
   assert [entry.name for entry in entries] == ["nsgan", given[1]]
   with pytest.raises(InputError, match="two runs are named nsgan"):
     space_lib.export(entries, tmp_path / "space")
@@ -333,7 +339,9 @@ def space(runs, tmp_path_factory):
 
 def test_an_exported_run_makes_what_the_run_makes(runs, space):
   for name in NAMES:
-    own, theirs = (run.load(folder / name) for folder in (runs, space / "runs"))
+    own, theirs = (
+      restored.load(folder / name) for folder in (runs, space / "runs")
+    )
     batch = {
       key: np.zeros((2, *shape), "f4")
       for key, shape in (("source", (16, 16, 1)), ("target", (16, 16, 1)))
@@ -392,7 +400,7 @@ def test_the_exported_folder_serves_itself(space):
     assert name in page
   assert message == ""
   with Image.open(made) as image:
-    expected = showcase.sampler(run.load(space / "runs/nsgan"))(
+    expected = demo_models.sampler(restored.load(space / "runs/nsgan"))(
       3, 4, 4.0, 0.0, 1
     )
     np.testing.assert_allclose(
@@ -401,7 +409,7 @@ def test_the_exported_folder_serves_itself(space):
 
 
 def test_an_export_overwrites_nothing(runs, tmp_path, monkeypatch):
-  entries = showcase.load([str(runs / "nsgan")])
+  entries = demo_models.load([str(runs / "nsgan")])
   (tmp_path / "file").touch()
   with pytest.raises(InputError, match="give another --export"):
     space_lib.export(entries, tmp_path)

@@ -19,16 +19,17 @@ from test_translation import (
   start,
 )
 
-from jaxgan import data, features, models, run
+from jaxgan import data, models
 from jaxgan.algorithms import dtn
+from jaxgan.algorithms.one_sided import FORWARD, IDENTITY
 from jaxgan.config import InputError, base_config
+from jaxgan.evaluation import feature_nets, restored
 from jaxgan.train import (
   create_algorithm,
   initial_state,
   train,
   with_pretrained,
 )
-from jaxgan.translation import FORWARD, IDENTITY
 
 TERMS = ("adversarial", "constancy", "identity", "total_variation")
 
@@ -232,10 +233,10 @@ def test_the_feature_net_is_what_it_was(tmp_path):
   config = shrink(load_config("dtn"))
   config.update(steps=3, eval_every=0)
   state = train(config, tmp_path)
-  params, model_state = features.weights_of(
+  params, model_state = feature_nets.weights_of(
     feature_net(), config.features.network, (16, 16, 1)
   )
-  for found in (state, run.load(tmp_path).state):
+  for found in (state, restored.load(tmp_path).state):
     jax.tree.map(
       np.testing.assert_array_equal,
       (found.params["features"], found.model_state["features"]),
@@ -262,7 +263,7 @@ def test_a_first_checkpoint_that_was_cut_short(tmp_path):
   config = shrink(load_config("dtn"))
   config.update(steps=1, eval_every=0)
   state = train(config, tmp_path)
-  params, _ = features.weights_of(
+  params, _ = feature_nets.weights_of(
     feature_net(), config.features.network, (16, 16, 1)
   )
   jax.tree.map(np.testing.assert_array_equal, state.params["features"], params)
@@ -315,14 +316,14 @@ def test_samples_are_of_both_domains():
 
 def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-  brief = features.classifier_config
+  brief = feature_nets.classifier_config
 
   def two_rounds(preset):
     config = brief(preset)
     config.steps = 2
     return config
 
-  monkeypatch.setattr(features, "classifier_config", two_rounds)
+  monkeypatch.setattr(feature_nets, "classifier_config", two_rounds)
   config = shrink(load_config("dtn"))
   config.features.update(workdir="", image_size=0, channels=0)
   config.update(steps=1, eval_every=0)
@@ -335,7 +336,7 @@ def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   (folder,) = (
     x for x in (tmp_path / "cache/jaxgan/classifiers").iterdir() if x.is_dir()
   )
-  found = run.load(folder).config
+  found = restored.load(folder).config
   assert found.data.split == "test"
   assert dict(found.classifier)["widths"] == [8, 8]
   # It is not needed again, nor for use.
@@ -391,7 +392,7 @@ def test_the_digits_of_the_paper(tmp_path, monkeypatch):
     config.update(steps=1, batch_size=16)
     return config
 
-  monkeypatch.setattr(features, "classifier_config", brief)
+  monkeypatch.setattr(feature_nets, "classifier_config", brief)
   config = load_config("dtn", "svhn_mnist")
   config.update(steps=1, batch_size=16, eval_every=0)
   config.generator.width = config.critic.width = 4
@@ -403,7 +404,7 @@ def test_the_digits_of_the_paper(tmp_path, monkeypatch):
   (folder,) = (
     x for x in (tmp_path / "cache/jaxgan/classifiers").iterdir() if x.is_dir()
   )
-  learned = run.load(folder).config
+  learned = restored.load(folder).config
   assert (learned.data.name, learned.data.split) == ("street", "extra")
   assert state.params["features"]["Conv_0"]["kernel"].shape == (5, 5, 3, 4)
   assert state.params["features"]["Dense_0"]["kernel"].shape[1] == 128

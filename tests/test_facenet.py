@@ -14,8 +14,9 @@ from conftest import load_config, shrink
 from test_published import randomised, saved
 from test_translation import first_of, loss_of, start
 
-from jaxgan import import_torch, run
+from jaxgan import import_torch
 from jaxgan.config import InputError
+from jaxgan.evaluation import restored
 from jaxgan.models import facenet
 from jaxgan.train import create_algorithm, with_pretrained
 from jaxgan.train_step import sampling_variables
@@ -56,7 +57,7 @@ def workdir(tmp_path_factory):
 
 
 def test_features_and_logits_are_those_of_pytorch(workdir):
-  found = run.load(workdir)
+  found = restored.load(workdir)
   params, model_state = sampling_variables(found.state)
   network = facenet.Classifier(PEOPLE)
   variables = {"params": params["classifier"], **model_state["classifier"]}
@@ -81,7 +82,7 @@ def test_features_and_logits_are_those_of_pytorch(workdir):
 
 
 def test_the_run_is_a_classifier_of_people(workdir, capsys):
-  found = run.load(workdir)
+  found = restored.load(workdir)
   assert found.config.algorithm == "classifier"
   wanted = load_config("dtn", "faces").features
   assert found.config.data.image_size == wanted.image_size == facenet.SIDE
@@ -163,4 +164,4 @@ def test_the_command(workdir, tmp_path):
     with pytest.raises(InputError, match=message):
       import_torch.main(wrong)
   import_torch.main(given(file))
-  assert run.load(tmp_path / "run").state.step == 0
+  assert restored.load(tmp_path / "run").state.step == 0

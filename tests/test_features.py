@@ -8,8 +8,9 @@ import pytest
 from conftest import data_config, load_config, shrink
 from flax.traverse_util import flatten_dict
 
-from jaxgan import data, features, run
+from jaxgan import data
 from jaxgan.config import InputError
+from jaxgan.evaluation import feature_nets, restored
 from jaxgan.models import inception
 from jaxgan.models.lenet import Classifier
 from jaxgan.train import create_algorithm, initial_state, train
@@ -64,7 +65,7 @@ def workdir(tmp_path_factory):
 
 
 def test_a_trained_classifier_knows_digits(workdir):
-  net = features.from_classifier(workdir, data_config("digits"))
+  net = feature_nets.from_classifier(workdir, data_config("digits"))
   source = data.create(data_config("digits", split="test"))
   batch = source[np.arange(200)]
   found, logits = (
@@ -78,22 +79,22 @@ def test_a_trained_classifier_knows_digits(workdir):
 
 
 def test_batches_of_any_size_agree(workdir):
-  net = features.from_classifier(workdir, data_config("digits"))
+  net = feature_nets.from_classifier(workdir, data_config("digits"))
   images = data.create(data_config("digits"))[np.arange(40)]["image"]
   whole = np.asarray(net.apply(net.variables, images)[0])
   part = np.asarray(net.apply(net.variables, jax.numpy.asarray(images[:3]))[0])
-  assert len(whole) == len(part) == run.batch_size()
+  assert len(whole) == len(part) == restored.batch_size()
   np.testing.assert_allclose(part[:3], whole[:3], rtol=1e-4, atol=1e-5)
 
 
 def test_a_net_for_another_shape_is_refused(workdir):
   with pytest.raises(InputError, match=r"\[16, 16, 1\], not \[32, 32, 1\]"):
-    features.from_classifier(workdir, data_config("mnist"))
+    feature_nets.from_classifier(workdir, data_config("mnist"))
 
 
 def test_labels_of_other_data_are_not_counted(workdir):
   config = data_config("typeset_digits")
-  net = features.from_classifier(workdir, config)
+  net = feature_nets.from_classifier(workdir, config)
   assert (net.prefix, net.classes) == ("digits-", 0)
 
 
@@ -102,18 +103,18 @@ def test_another_run_is_no_classifier(tmp_path):
   config.steps = 1
   train(config, tmp_path)
   with pytest.raises(InputError, match="not of a classifier"):
-    features.from_classifier(tmp_path, config.data)
+    feature_nets.from_classifier(tmp_path, config.data)
 
 
 def test_images_without_labels_need_inception(workdir, tmp_path):
   config = load_config("dcgan", "folder")
   with pytest.raises(InputError, match="no labels"):
-    features.check(config)
-  features.check(config, workdir=str(workdir))
+    feature_nets.check(config)
+  feature_nets.check(config, workdir=str(workdir))
   with pytest.raises(InputError, match="no file"):
-    features.check(config, str(tmp_path / "none.pth"))
+    feature_nets.check(config, str(tmp_path / "none.pth"))
   with pytest.raises(InputError, match="not both"):
-    features.check(config, "a", "b")
+    feature_nets.check(config, "a", "b")
   config = load_config("classifier", "folder")
   with pytest.raises(InputError, match="no images with labels"):
     create_algorithm(config)
@@ -135,7 +136,7 @@ def test_a_classifier_outlives_its_data(tmp_path):
   config.update_from_flattened_dict({"steps": 1, "data.path": str(folder)})
   train(config, tmp_path / "run")
   folder.rename(tmp_path / "moved")
-  net = features.from_classifier(tmp_path / "run", config.data)
+  net = feature_nets.from_classifier(tmp_path / "run", config.data)
   assert net.classes == 10
 
 
@@ -147,23 +148,23 @@ def tiny(preset):
 
 def test_a_classifier_is_trained_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-  monkeypatch.setattr(features, "classifier_config", tiny)
+  monkeypatch.setattr(feature_nets, "classifier_config", tiny)
   config = load_config("dcgan", "digits")
   config.data.flip = True  # how a GAN's data is augmented does not matter
   folder = tmp_path / "jaxgan/classifiers"
   folder.mkdir(parents=True)
-  first = features.create(config)
+  first = feature_nets.create(config)
   (kept,) = (p for p in folder.iterdir() if p.is_dir())
   assert "once" in capsys.readouterr().out
   config.data.flip = False
-  assert features.create(config).hash == first.hash
+  assert feature_nets.create(config).hash == first.hash
   assert "once" not in capsys.readouterr().out
   # What was left half-way, or is damaged, is made again.
   (folder / f"{kept.name}.partial").mkdir()
   for path in (kept / "checkpoints").rglob("*"):
     if path.is_file():
       path.write_bytes(b"")
-  assert features.create(config).hash == first.hash
+  assert feature_nets.create(config).hash == first.hash
   assert "again" in capsys.readouterr().out
   assert [p for p in folder.iterdir() if p.is_dir()] == [kept]
 
@@ -172,7 +173,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
   (tmp_path / "file").write_text("")
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
   with pytest.raises(InputError, match="XDG_CACHE_HOME"):
-    features.create(load_config("dcgan", "digits"))
+    feature_nets.create(load_config("dcgan", "digits"))
 
 
 def test_the_stacked_preset_classifies_channels():
@@ -187,7 +188,7 @@ def test_the_stacked_preset_classifies_channels():
 
 def test_inception_has_the_plain_names(tmp_path, monkeypatch):
   numpy = pytest.importorskip("safetensors.numpy")
-  monkeypatch.setattr(run, "BATCH", 8)
+  monkeypatch.setattr(restored, "BATCH", 8)
   shape = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
   module = inception.Inception()
   variables = jax.eval_shape(module.init, jax.random.key(0), shape)
@@ -203,7 +204,7 @@ def test_inception_has_the_plain_names(tmp_path, monkeypatch):
       weights[name] = np.ascontiguousarray(x)
   file = tmp_path / "weights.safetensors"
   numpy.save_file(weights, file)
-  net = features.create(load_config("dcgan", "folder"), str(file))
+  net = feature_nets.create(load_config("dcgan", "folder"), str(file))
   assert (net.prefix, net.classes, net.size) == ("", 0, 2048)
   assert net.hash == hashlib.sha256(file.read_bytes()).hexdigest()
   images = rng.integers(0, 256, (3, 20, 20, 1), np.uint8)

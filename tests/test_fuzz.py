@@ -28,9 +28,10 @@ from ml_collections import ConfigDict, config_flags
 from PIL import Image
 from test_checkpoint import make_state
 
-from jaxgan import checkpoint, command
+from jaxgan import cli
 from jaxgan.config import InputError
 from jaxgan.data.images import decode, open_image
+from jaxgan.engine import checkpoint
 from jaxgan.train import train
 
 COUNT = os.environ.get("JAXGAN_FUZZ")
@@ -313,7 +314,7 @@ def test_overrides(made):
   ):
     pathlib.Path(folder, "c.py").write_text(CONFIG.format(name=name))
     try:
-      command._parse_flags(sys.argv)
+      cli._parse_flags(sys.argv)
     except SystemExit as e:
       check_line(e.code)
       counts["config: refused as a flag"] += 1
@@ -322,7 +323,7 @@ def test_overrides(made):
       train(values.config, pathlib.Path(folder, "run"), jax.devices()[:1])
       counts["config: trained"] += 1
     except Exception as e:
-      message = command._explain(e)[1]
+      message = cli._explain(e)[1]
       if message is None:
         raise
       check_line(message)

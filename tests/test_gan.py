@@ -12,9 +12,9 @@ from jax import lax
 from test_train_step import difference, play, random_batches
 from test_unroll import alone
 
-from jaxgan import losses
 from jaxgan.algorithms import gan
 from jaxgan.config import InputError
+from jaxgan.objectives import losses
 from jaxgan.train_step import create_train_state, make_train_step
 
 SWITCHES = {

@@ -20,8 +20,10 @@ from test_published import (
   theirs,
 )
 
-from jaxgan import import_torch, models, published, run
+from jaxgan import import_torch, models
 from jaxgan.config import InputError, differences
+from jaxgan.evaluation import restored
+from jaxgan.interop import pytorch_cyclegan
 from jaxgan.train_step import sampling_variables
 
 torch = pytest.importorskip("torch")
@@ -36,7 +38,7 @@ def import_files(folder, networks, **others):
     for flag, network in networks.items()
   }
   import_torch.main(given(files, workdir=str(folder / "run"), **others))
-  return run.load(folder / "run")
+  return restored.load(folder / "run")
 
 
 def given(files, workdir=None, image_size=None, features=None):
@@ -162,7 +164,7 @@ def test_single_resnet(tmp_path, capsys):
 
 def test_two_unets_are_of_cyclegan(tmp_path):
   file = saved(UNet(INSTANCE, 4, downs=5), tmp_path / "net.pth")
-  network = published.read(file, "generator")
+  network = pytorch_cyclegan.read(file, "generator")
   networks = {"generator": network, "generator_back": network}
   config = import_torch.create_config(networks)
   assert config.algorithm == "cyclegan"
@@ -176,7 +178,7 @@ def test_two_unets_are_of_cyclegan(tmp_path):
 )
 def test_default_image_size(create, size, tmp_path):
   file = saved(create(BATCH, 4), tmp_path / "net.pth")
-  networks = {"generator": published.read(file, "generator")}
+  networks = {"generator": pytorch_cyclegan.read(file, "generator")}
   config = import_torch.create_config(networks)
   assert config.data.image_size == size
   assert config.critic.width == 64 and config.critic.norm == "batch"

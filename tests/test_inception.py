@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import import_torch_fidelity
 
-from jaxgan import weights
 from jaxgan.config import InputError
+from jaxgan.interop import weights
 from jaxgan.models.inception import (
   SIDE,
   Inception,

@@ -9,7 +9,7 @@ import time
 
 from conftest import ONE_DEVICE, ROOT
 
-from jaxgan import checkpoint
+from jaxgan.engine import checkpoint
 
 # More by hand: JAXGAN_KILLS=20 pytest tests/test_interrupted.py
 KILLS = int(os.environ.get("JAXGAN_KILLS", 3))

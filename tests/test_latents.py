@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import latents
+from jaxgan.models import latents
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,16 @@ import pytest
 from jax import lax
 
 from jaxgan.config import InputError
-from jaxgan.models import layers, resnet
+from jaxgan.models import resnet
+from jaxgan.models.layers import conv
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 @pytest.mark.parametrize("resample", ["up", "down"])
 def test_resampling_within_a_convolution(resample, kernel_size):
   x = jax.random.normal(jax.random.key(0), (2, 8, 6, 3))
-  fused = layers.Conv(5, kernel_size, resample=resample)
-  plain = layers.Conv(5, kernel_size)
+  fused = conv.Conv(5, kernel_size, resample=resample)
+  plain = conv.Conv(5, kernel_size)
   variables = fused.init(jax.random.key(1), x)
   variables["params"]["bias"] = jnp.arange(5.0)
   if resample == "up":
@@ -32,7 +33,7 @@ def test_resampling_within_a_convolution(resample, kernel_size):
 @pytest.mark.parametrize("kernel_size", [4, 5])
 def test_transposed_layer_against_lax(kernel_size):
   x = jax.random.normal(jax.random.key(0), (2, 4, 4, 6))
-  layer = layers.ConvTranspose(3, kernel_size)
+  layer = conv.ConvTranspose(3, kernel_size)
   variables = layer.init(jax.random.key(1), x)
   y = layer.apply(variables, x)
   expected = lax.conv_transpose(
@@ -51,15 +52,15 @@ def test_transposed_layer_against_lax(kernel_size):
 @pytest.mark.parametrize(
   ("layer", "size"),
   [
-    (partial(layers.Conv, kernel_size=3, stride=2, padding=1), (8, 6)),
-    (partial(layers.Conv, kernel_size=3, stride=2, padding=1), (7, 5)),
-    (partial(layers.Conv, kernel_size=4, stride=1, padding=1), (6, 5)),
-    (partial(layers.Conv, kernel_size=7, stride=1, padding=0), (8, 9)),
-    (partial(layers.Conv, kernel_size=4, stride=2, padding=1), (9, 6)),
-    (partial(layers.Conv, kernel_size=4, stride=2, padding=1), (3, 2)),
-    (partial(layers.ConvTranspose, kernel_size=3, padding=1), (4, 3)),
-    (partial(layers.ConvTranspose, kernel_size=4, padding=1), (4, 3)),
-    (partial(layers.ConvTranspose, kernel_size=4, padding=1), (1, 1)),
+    (partial(conv.Conv, kernel_size=3, stride=2, padding=1), (8, 6)),
+    (partial(conv.Conv, kernel_size=3, stride=2, padding=1), (7, 5)),
+    (partial(conv.Conv, kernel_size=4, stride=1, padding=1), (6, 5)),
+    (partial(conv.Conv, kernel_size=7, stride=1, padding=0), (8, 9)),
+    (partial(conv.Conv, kernel_size=4, stride=2, padding=1), (9, 6)),
+    (partial(conv.Conv, kernel_size=4, stride=2, padding=1), (3, 2)),
+    (partial(conv.ConvTranspose, kernel_size=3, padding=1), (4, 3)),
+    (partial(conv.ConvTranspose, kernel_size=4, padding=1), (4, 3)),
+    (partial(conv.ConvTranspose, kernel_size=4, padding=1), (1, 1)),
   ],
   ids=lambda value: (
     f"{value.func.__name__} {list(value.keywords.values())}"
@@ -69,7 +70,7 @@ def test_transposed_layer_against_lax(kernel_size):
 )
 def test_given_padding_against_torch(layer, size, channels):
   torch = pytest.importorskip("torch")
-  given, transposed = layer.keywords, layer.func is layers.ConvTranspose
+  given, transposed = layer.keywords, layer.func is conv.ConvTranspose
   layer = layer(features=channels)
   x = jax.random.normal(jax.random.key(0), (2, *size, channels))
   params = layer.init(jax.random.key(1), x)["params"]
@@ -117,7 +118,7 @@ def test_given_padding_against_torch(layer, size, channels):
 def test_no_padding_is_given():
   # By default that of "SAME", which differs for kernels of 3 and stride 2.
   x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
-  default, own = (layers.Conv(3, 3, 2, padding=given) for given in (None, 1))
+  default, own = (conv.Conv(3, 3, 2, padding=given) for given in (None, 1))
   variables = default.init(jax.random.key(1), x)
   same = default.apply(variables, x)
   kernel = variables["params"]["kernel"]
@@ -130,7 +131,7 @@ def test_no_padding_is_given():
 
 def test_uniform_initializer_has_the_variance_of_wgan_gp():
   # uniform with deviation sqrt(4 / (fan_in + fan_out)), fan_out / stride^2.
-  layer = layers.Conv(64, 5, stride=2, kernel_init="uniform")
+  layer = conv.Conv(64, 5, stride=2, kernel_init="uniform")
   x = jnp.zeros((1, 8, 8, 32))
   kernel = layer.init(jax.random.key(0), x)["params"]["kernel"]
   expected = np.sqrt(4 / (25 * 32 + 25 * 64 / 4))
@@ -143,10 +144,10 @@ def test_uniform_initializer_has_the_variance_of_wgan_gp():
 @pytest.mark.parametrize("resample", ["none", "up"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_weight_norm(resample, dtype):
-  convolution = layers.Conv(
+  convolution = conv.Conv(
     8, resample=resample, use_bias=False, kernel_init="wide", dtype=dtype
   )
-  layer = layers.WeightNorm(convolution, init_scale=0.5)
+  layer = conv.WeightNorm(convolution, init_scale=0.5)
   first, x = jax.random.normal(jax.random.key(0), (2, 16, 8, 8, 3)) + 1
   y, variables = layer.init_with_output(jax.random.key(1), first)
   params = variables["params"]
@@ -159,7 +160,7 @@ def test_weight_norm(resample, dtype):
   v = params["layer"]["kernel"]
   np.testing.assert_allclose(v.std(), 0.05, rtol=0.2)
   kernel = params["scale"] * v / jnp.sqrt(jnp.square(v).sum((0, 1, 2)))
-  plain = layers.Conv(8, resample=resample)
+  plain = conv.Conv(8, resample=resample)
   expected = plain.apply(
     {"params": {"kernel": kernel, "bias": params["bias"]}}, x
   )
@@ -169,13 +170,13 @@ def test_weight_norm(resample, dtype):
 
 
 def test_initial_weights_do_not_blow_up_where_inputs_do_not_vary():
-  layer = layers.WeightNorm(layers.dense(4, use_bias=False))
+  layer = conv.WeightNorm(conv.dense(4, use_bias=False))
   y, _ = layer.init_with_output(jax.random.key(0), jnp.ones((8, 3)))
   np.testing.assert_allclose(y, 0, atol=1e-2)
 
 
 def test_even_kernels_cannot_resample():
   with pytest.raises(InputError, match="odd"):
-    layers.Conv(3, 4, resample="up").init(
+    conv.Conv(3, 4, resample="up").init(
       jax.random.key(0), jnp.zeros((1, 4, 4, 1))
     )

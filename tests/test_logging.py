@@ -7,8 +7,8 @@ import sys
 import pytest
 from conftest import ROOT, command, load_config, shrink
 
-from jaxgan import logging
 from jaxgan.config import InputError
+from jaxgan.engine import logs
 from jaxgan.train import train
 
 BLOCK = 1 << 15
@@ -116,7 +116,7 @@ def test_a_missing_package_is_named_before_anything_is_written(
   (tmp_path / "wandb").mkdir()
   monkeypatch.setattr(sys, "path", [str(tmp_path)])
   with pytest.raises(InputError, match=r"pip install 'jaxgan\[wandb\]'"):
-    logging.import_wandb(small(wandb="online"))
+    logs.import_wandb(small(wandb="online"))
   monkeypatch.delitem(sys.modules, "wandb", raising=False)
 
 

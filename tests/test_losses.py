@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import losses
+from jaxgan.objectives import losses
 
 REAL = np.array([0.3, -1.2, 2.5, 0.0])
 FAKE = np.array([-0.7, 1.9, -3.1, 0.4])

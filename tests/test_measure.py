@@ -10,12 +10,14 @@ import pytest
 from conftest import command, data_config, load_config, shrink, write_images
 from test_checkpoint import data_file, flip
 
-from jaxgan import checkpoint, data, features, logging, measure, run
+from jaxgan import data
 from jaxgan.config import InputError
 from jaxgan.data.arrays import ArraySource
-from jaxgan.data.batches import to_uint8
-from jaxgan.features import FeatureNet
-from jaxgan.processes import Preempted
+from jaxgan.engine import checkpoint, logs
+from jaxgan.engine.input_pipeline import to_uint8
+from jaxgan.engine.processes import Preempted
+from jaxgan.evaluation import feature_nets, restored, samples
+from jaxgan.evaluation.feature_nets import FeatureNet
 from jaxgan.train import create_algorithm, train
 from jaxgan.train_step import sampling_variables
 
@@ -33,16 +35,16 @@ def plain_net(size=3, classes=10):
 @pytest.fixture
 def few(monkeypatch):
   """Batches of 16, so that there are several."""
-  monkeypatch.setattr(run, "BATCH", 16)
+  monkeypatch.setattr(restored, "BATCH", 16)
 
 
 def test_statistics_are_those_of_all_images(few, monkeypatch):
-  monkeypatch.setattr(measure, "KEPT", 40)
+  monkeypatch.setattr(samples, "KEPT", 40)
   net = plain_net()
   images = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 1), np.uint8)
   source = ArraySource({"image": images, "label": np.arange(70) % 10})
   order = np.arange(70)[::-1]
-  found = measure.collect(net, run.examples(source, order), 70, "images")
+  found = samples.collect(net, restored.examples(source, order), 70, "images")
   expected = images[::-1].reshape(70, -1)[:, 100:103] / 255
   np.testing.assert_allclose(found.moments.mean, expected.mean(0), rtol=1e-6)
   np.testing.assert_allclose(
@@ -56,7 +58,7 @@ def test_statistics_are_those_of_all_images(few, monkeypatch):
 def test_reference_and_floor(few):
   config = data_config("digits")
   net = plain_net()
-  real = measure.reference(config, net)
+  real = samples.reference(config, net)
   assert len(real.real.labels) == 1437
   protocol = real.protocol
   assert protocol["held_out_split"] == "test"
@@ -65,10 +67,10 @@ def test_reference_and_floor(few):
   def statistics(split, count):
     source = data.create(data_config("digits", split=split))
     order = np.arange(count)
-    return measure.collect(net, run.examples(source, order), count, "x")
+    return samples.collect(net, restored.examples(source, order), count, "x")
 
   # The floor is what the held-out images get as samples.
-  as_samples = measure.compare(real, statistics("test", 360))
+  as_samples = samples.compare(real, statistics("test", 360))
   for name, metric in as_samples.items():
     np.testing.assert_allclose(
       metric.value, metric.floor, rtol=0.2, err_msg=name
@@ -80,7 +82,7 @@ def test_reference_and_floor(few):
     "pixels-FID", "pixels-KID", "pixels-reverse KL",
   ]  # fmt: skip
   # The training images themselves are nearer.
-  metrics = measure.compare(real, statistics("train", 1437))
+  metrics = samples.compare(real, statistics("train", 1437))
   assert abs(metrics["pixels-FID"].value) < 1e-12
   assert metrics["pixels-FID"].floor > 1e-4
   assert metrics["pixels-precision"].value == 1
@@ -90,13 +92,13 @@ def test_reference_and_floor(few):
 def test_floors_are_of_as_many_images_as_there_are_samples(few):
   config = data_config("digits")
   for count, floor in ((100, 100), (360, 360), (500, 360)):
-    protocol = measure.reference(config, plain_net(), count).protocol
+    protocol = samples.reference(config, plain_net(), count).protocol
     assert (protocol["samples"], protocol["floor"]) == (count, floor)
 
 
 def test_a_limit_on_the_real_images(few):
   whole, part = (
-    measure.reference(data_config("digits"), plain_net(), most=most)
+    samples.reference(data_config("digits"), plain_net(), most=most)
     for most in (0, 50)
   )
   assert len(part.real.labels) == part.protocol["real"] == 50
@@ -108,7 +110,7 @@ def test_a_folder_has_halves_for_a_floor(few, tmp_path):
   write_images(tmp_path, 41, mode="L")
   config = data_config(path=str(tmp_path), image_size=20, channels=1)
   net = plain_net(classes=0)
-  real = measure.reference(config, net)
+  real = samples.reference(config, net)
   images = data.create(config)[np.arange(41)]["image"].reshape(41, -1)
   np.testing.assert_allclose(
     real.real.moments.mean, images[:, 100:103].mean(0) / 255, rtol=1e-6
@@ -125,11 +127,11 @@ def test_too_few_images_say_how_many_are_needed(few, monkeypatch, tmp_path):
   write_images(tmp_path, 3, mode="L")
   config = data_config(path=str(tmp_path), image_size=20, channels=1)
   with pytest.raises(InputError, match="3 real images: .* at least 4"):
-    measure.reference(config, plain_net(classes=0))
-  monkeypatch.setattr(features, "create", lambda *_: plain_net())
+    samples.reference(config, plain_net(classes=0))
+  monkeypatch.setattr(feature_nets, "create", lambda *_: plain_net())
   config = shrink(load_config("nsgan"))
   with pytest.raises(InputError, match="3 samples: .* at least 4"):
-    measure.create(config, create_algorithm(config), 3)
+    samples.create(config, create_algorithm(config), 3)
 
 
 def test_a_floor_that_cannot_be_had_is_none(few, monkeypatch):
@@ -138,7 +140,7 @@ def test_a_floor_that_cannot_be_had_is_none(few, monkeypatch):
   monkeypatch.setattr(
     data, "create", lambda c, create=data.create: _first(create(c), c)
   )
-  real = measure.reference(config, net, count=25)
+  real = samples.reference(config, net, count=25)
   assert real.floors["FID"] is None
   assert real.floors["precision"] is not None
 
@@ -153,15 +155,15 @@ def _first(source, config):
 def test_points():
   mixture = data.mixtures.ring()
   perfect = data.mixtures.draw(mixture, 7, 2500).arrays["image"]
-  metrics = measure.compare_points(perfect, mixture)
+  metrics = samples.compare_points(perfect, mixture)
   assert next(iter(metrics)) == "Wasserstein-2"
   assert metrics["modes"] == (8, 8, False)
   assert metrics["high quality"].value > 0.98
-  far = measure.compare_points(perfect[:500] + 1.0, mixture)["Wasserstein-2"]
+  far = samples.compare_points(perfect[:500] + 1.0, mixture)["Wasserstein-2"]
   # Shifted by (1, 1), from itself and not quite from another draw.
   np.testing.assert_allclose(far.value, 2**0.5, rtol=0.05)
   assert far.floor < 0.3
-  broken = measure.compare_points(np.full_like(perfect[:100], np.nan), mixture)
+  broken = samples.compare_points(np.full_like(perfect[:100], np.nan), mixture)
   assert not np.isfinite(broken["Wasserstein-2"].value)
 
 
@@ -171,8 +173,8 @@ def test_samples_do_not_depend_on_their_batch(monkeypatch):
   params, model_state = algorithm.init(jax.random.key(0), {})
   images = {}
   for size in (16, 24):
-    monkeypatch.setattr(run, "BATCH", size)
-    sample = run.sampler(algorithm, seed=3)
+    monkeypatch.setattr(restored, "BATCH", size)
+    sample = restored.sampler(algorithm, seed=3)
     batches = list(map(np.asarray, sample((params, model_state), 40)))
     assert sum(map(len, batches)) == 40
     images[size] = np.concatenate(batches)
@@ -180,10 +182,10 @@ def test_samples_do_not_depend_on_their_batch(monkeypatch):
   difference = images[16].astype(int) - images[24]
   assert np.abs(difference).max() <= 1  # rounded after sums in another order
   # With the batch's own statistics, the batch matters.
-  sample = run.sampler(algorithm, 3, batch_statistics=True)
+  sample = restored.sampler(algorithm, 3, batch_statistics=True)
   other = np.concatenate(list(sample((params, model_state), 40)))
   assert np.abs(other.astype(int) - images[24]).mean() > 0.5
-  seeds = run.sampler(algorithm, seed=4)
+  seeds = restored.sampler(algorithm, seed=4)
   assert (np.asarray(next(seeds((params, model_state), 8))) != other[:8]).any()
 
 
@@ -192,9 +194,9 @@ def test_batch_statistics_are_of_all_devices():
   config = shrink(load_config("dcgan"))
   algorithm = create_algorithm(config)
   params, model_state = algorithm.init(jax.random.key(0), {})
-  z = run.draw(algorithm, 0, np.arange(16))
-  variables = run.replicate((params, model_state))
-  found = run.decoder(algorithm, True)(variables, z)
+  z = restored.draw(algorithm, 0, np.arange(16))
+  variables = restored.replicate((params, model_state))
+  found = restored.decoder(algorithm, True)(variables, z)
   alone = jax.vmap(
     lambda z: algorithm.sample(params, model_state, {"latent": z}, True),
     axis_name="batch",
@@ -218,7 +220,7 @@ def small(name="nsgan", preset=None, **values):
 def test_evaluation_while_training(tmp_path, monkeypatch):
   scores = iter([3.0, 5.0, float("nan"), 4.0, 4.5, 6.0])
 
-  monkeypatch.setattr(measure, "check", lambda *_: None)
+  monkeypatch.setattr(samples, "check", lambda *_: None)
 
   def create(config, algorithm, count, inception):
     assert (config.eval_samples, count, inception) == (77, 77, "")
@@ -227,13 +229,13 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
       params, _ = variables
       assert set(params) == {"generator", "critic"}
       return {
-        "first": measure.Metric(next(scores), 0.5, True),
-        "second": measure.Metric(1.0, None, False),
+        "first": samples.Metric(next(scores), 0.5, True),
+        "second": samples.Metric(1.0, None, False),
       }
 
     return evaluate, {}
 
-  monkeypatch.setattr(measure, "create", create)
+  monkeypatch.setattr(samples, "create", create)
   config = small(eval_every=1, eval_samples=77, steps=6, checkpoint_every=0)
   train(config, tmp_path)
   with checkpoint.open_manager(tmp_path, read_only=True) as manager:
@@ -244,11 +246,11 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
   rows = [json.loads(line) for line in lines]
   found = [row["eval/first"] for row in rows if "eval/first" in row]
   np.testing.assert_array_equal(found, [3, 5, np.nan, 4, 4.5, 6])
-  assert run.load(tmp_path, "best").state.step == 1
-  assert run.load(tmp_path, 5).state.step == 5
-  assert run.load(tmp_path).state.step == 6
+  assert restored.load(tmp_path, "best").state.step == 1
+  assert restored.load(tmp_path, 5).state.step == 5
+  assert restored.load(tmp_path).state.step == 6
   with pytest.raises(InputError, match="no checkpoint 2, but 1, 4, 5, 6"):
-    run.load(tmp_path, 2)
+    restored.load(tmp_path, 2)
 
 
 def test_higher_can_be_better(tmp_path):
@@ -261,12 +263,12 @@ def test_higher_can_be_better(tmp_path):
     if "eval/accuracy" in row
   }
   assert set(found) == {2, 4, 6, 8}
-  best = run.load(tmp_path, "best").state.step
+  best = restored.load(tmp_path, "best").state.step
   assert found[int(best)] == max(found.values())
 
 
 def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
-  monkeypatch.setattr(features, "create", lambda *_: plain_net(size=20))
+  monkeypatch.setattr(feature_nets, "create", lambda *_: plain_net(size=20))
   states = [
     train(small(eval_every=every, eval_samples=40), tmp_path / str(every))
     for every in (0, 2)
@@ -278,8 +280,8 @@ def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
 @pytest.mark.parametrize("at", [2, 4])
 def test_told_to_end_while_evaluating(tmp_path, monkeypatch, at):
   """It ends between two batches, and is saved; later it is evaluated."""
-  monkeypatch.setattr(features, "create", lambda *_: plain_net(size=20))
-  asked, create = [], measure.create
+  monkeypatch.setattr(feature_nets, "create", lambda *_: plain_net(size=20))
+  asked, create = [], samples.create
 
   def told(*args, **kwargs):
     evaluate, protocol = create(*args, **kwargs)
@@ -295,16 +297,16 @@ def test_told_to_end_while_evaluating(tmp_path, monkeypatch, at):
 
     return evaluate_and_tell, protocol
 
-  monkeypatch.setattr(measure, "create", told)
+  monkeypatch.setattr(samples, "create", told)
   config = small(eval_every=at, eval_samples=300, checkpoint_every=0)
   with pytest.raises(Preempted):
     train(config, tmp_path)
   assert len(asked) == 2
-  assert run.load(tmp_path).state.step == at
+  assert restored.load(tmp_path).state.step == at
   assert "eval" not in (tmp_path / "metrics.jsonl").read_text()
-  monkeypatch.setattr(measure, "create", create)
+  monkeypatch.setattr(samples, "create", create)
   assert train(config, tmp_path).step == 4
-  found = logging.rows(tmp_path)
+  found = logs.rows(tmp_path)
   evaluated = [row["step"] for row in found if any("eval/" in k for k in row)]
   assert evaluated == list(range(at, 5, at))
 
@@ -325,23 +327,23 @@ def test_what_cannot_be_evaluated_is_refused_at_once(tmp_path):
 
 def test_no_run_no_checkpoint_no_best(tmp_path):
   with pytest.raises(InputError, match="holds no checkpoints"):
-    run.load(tmp_path / "none")
+    restored.load(tmp_path / "none")
   assert not (tmp_path / "none").exists()
   (tmp_path / "checkpoints").mkdir()
   with pytest.raises(InputError, match="no checkpoint yet"):
-    run.load(tmp_path)
+    restored.load(tmp_path)
   train(small(steps=1), tmp_path / "run")
   with pytest.raises(InputError, match="eval_every"):
-    run.load(tmp_path / "run", "best")
+    restored.load(tmp_path / "run", "best")
 
 
 def test_a_damaged_checkpoint_is_not_measured(tmp_path):
   train(small(steps=2, checkpoint_every=1), tmp_path)
   flip(data_file(tmp_path, 2))
   with pytest.raises(InputError, match="none of the checkpoints"):
-    run.load(tmp_path, 2)
+    restored.load(tmp_path, 2)
   with pytest.warns(UserWarning, match="checkpoint 2 is damaged"):
-    assert run.load(tmp_path).state.step == 1
+    assert restored.load(tmp_path).state.step == 1
   # Only the training moves what is damaged.
   assert not (tmp_path / "damaged").exists()
 
@@ -376,14 +378,14 @@ def test_the_command(workdir):
   assert protocol["step"] == 4
   assert (
     protocol["features_sha256"]
-    == features.from_classifier(
+    == feature_nets.from_classifier(
       workdir / "classifier", data_config("digits")
     ).hash
   )
   assert protocol["versions"]["jax"] == jax.__version__
   # And that of the library: the same net, samples and images.
-  found = run.load(workdir / "gan")
-  evaluate, _ = measure.create(
+  found = restored.load(workdir / "gan")
+  evaluate, _ = samples.create(
     found.config, found.algorithm, 300, classifier=str(workdir / "classifier")
   )
   for name, metric in evaluate(sampling_variables(found.state)).items():

@@ -9,19 +9,20 @@ import pytest
 from conftest import command, load_config, shrink, write_images
 from scipy import signal
 
-from jaxgan import data, features, measure, measure_translation, run
+from jaxgan import data
+from jaxgan.algorithms.one_sided import BACKWARD, FORWARD
 from jaxgan.config import InputError
-from jaxgan.features import FeatureNet
-from jaxgan.measure import no_pause
-from jaxgan.metrics import pairs
+from jaxgan.evaluation import feature_nets, restored, samples, translations
+from jaxgan.evaluation.feature_nets import FeatureNet
+from jaxgan.evaluation.metrics import image_pairs
+from jaxgan.evaluation.samples import no_pause
 from jaxgan.train import create_algorithm, train
-from jaxgan.translation import BACKWARD, FORWARD
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
   """Batches of 16, so that there are several."""
-  monkeypatch.setattr(run, "BATCH", 16)
+  monkeypatch.setattr(restored, "BATCH", 16)
 
 
 def shifting(algorithm, shift):
@@ -53,10 +54,10 @@ def ink_net(config, *_):
 
 
 def test_unpaired_digits(monkeypatch):
-  monkeypatch.setattr(features, "create", ink_net)
+  monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("cyclegan"))
   algorithm = shifting(create_algorithm(config), 0.5)
-  evaluate, protocol = measure.create(config, algorithm, count=70)
+  evaluate, protocol = samples.create(config, algorithm, count=70)
   metrics = evaluate(({}, {}))
   held_out = data.held_out(config.data)
   for prefix, side, other, shift in (
@@ -64,7 +65,7 @@ def test_unpaired_digits(monkeypatch):
     ("backward ", "target", "digits", -0.25),
   ):
     source = data.create(data.domain(held_out, side))
-    order = measure_translation.shuffled(0, np.arange(len(source)), len(source))
+    order = translations.shuffled(0, np.arange(len(source)), len(source))
     batch = source[order[:70]]
     x = batch["image"] / 127.5 - 1
     there = np.clip(x + shift, -1, 1)
@@ -91,7 +92,7 @@ def test_unpaired_digits(monkeypatch):
 
 
 def test_what_should_not_change_and_what_should_be_kept(monkeypatch):
-  monkeypatch.setattr(features, "create", ink_net)
+  monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("dtn"))
 
   def sample(params, model_state, batch, train=False):
@@ -104,12 +105,12 @@ def test_what_should_not_change_and_what_should_be_kept(monkeypatch):
     return images[:, 4, 4:12, 0] + 1.5
 
   algorithm = create_algorithm(config)._replace(sample=sample, embed=embed)
-  evaluate, protocol = measure.create(config, algorithm, count=70)
+  evaluate, protocol = samples.create(config, algorithm, count=70)
   metrics = evaluate(({}, {}))
   held_out = data.held_out(config.data)
   for prefix, side in (("", "source"), ("identity ", "target")):
     source = data.create(data.domain(held_out, side))
-    order = measure_translation.shuffled(0, np.arange(len(source)), len(source))
+    order = translations.shuffled(0, np.arange(len(source)), len(source))
     batch = source[order[:70]]
     x = batch["image"] / 127.5 - 1
     made = np.clip(np.rint((x + 1.5) * 127.5), 0, 255) / 127.5 - 1
@@ -140,7 +141,7 @@ def test_pairs_without_labels_or_another_split(tmp_path, monkeypatch):
   config.generator.downs = 4
   config.critic.layers = 1
   algorithm = shifting(create_algorithm(config), 0.0)
-  evaluate, protocol = measure.create(config, algorithm)
+  evaluate, protocol = samples.create(config, algorithm)
   metrics = evaluate(({}, {}))
   assert list(metrics) == ["L1", "PSNR", "SSIM", "cycle L1"]
   assert [m.lower for m in metrics.values()] == [True, False, False, True]
@@ -178,8 +179,10 @@ def test_ssim_against_its_formula():
     expected = ((2 * mx * my + c1) * (2 * cov + c2)) / (
       (mx**2 + my**2 + c1) * (vx + vy + c2)
     )
-    np.testing.assert_allclose(pairs.ssim(a, b)[i], expected.mean(), rtol=1e-3)
-  np.testing.assert_allclose(pairs.ssim(a, a), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+      image_pairs.ssim(a, b)[i], expected.mean(), rtol=1e-3
+    )
+  np.testing.assert_allclose(image_pairs.ssim(a, a), 1, rtol=1e-5)
 
 
 def test_noise_is_that_of_the_image_and_the_seed():
@@ -195,7 +198,7 @@ def test_noise_is_that_of_the_image_and_the_seed():
       made.append(args)
       return algorithm.sample(*args)
 
-    translate = measure_translation._translator(
+    translate = translations._translator(
       algorithm._replace(sample=sample), "forward", config.data, seed, False
     )
     source = data.create(config.data)
@@ -207,7 +210,7 @@ def test_noise_is_that_of_the_image_and_the_seed():
 
 
 def test_evaluation_while_training(tmp_path, monkeypatch):
-  monkeypatch.setattr(features, "create", ink_net)
+  monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("cyclegan"))
   config.update(steps=2, eval_every=1, eval_samples=20)
   train(config, tmp_path)
@@ -219,17 +222,17 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
     if "eval/typeset_digits-accuracy" in row
   }
   assert set(scores) == {1, 2}
-  best = int(run.load(tmp_path, "best").state.step)
+  best = int(restored.load(tmp_path, "best").state.step)
   assert scores[best] == max(scores.values())
 
 
 @pytest.mark.parametrize("count", [2, 20])
 def test_few_images(count, monkeypatch):
   # Where there are too few for a metric, it is left out.
-  monkeypatch.setattr(features, "create", ink_net)
+  monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("l1_translation"))
   algorithm = shifting(create_algorithm(config), 0.5)
-  evaluate, _ = measure.create(config, algorithm, count=count)
+  evaluate, _ = samples.create(config, algorithm, count=count)
   metrics = evaluate(({}, {}))
   assert all(np.isfinite(m.value) for m in metrics.values())
   assert ("typeset_digits-IS" in metrics) == (count == 20)
@@ -261,7 +264,7 @@ def test_evaluation_by_the_command(tmp_path):
   assert "jaxgan.translate" in result.stderr
   config.data.image_size = 32  # for which that classifier is not
   with pytest.raises(InputError, match="not"):
-    measure.create(
+    samples.create(
       config,
       create_algorithm(config),
       classifier=str(tmp_path / "classifier"),

@@ -11,7 +11,12 @@ from conftest import import_torch_fidelity
 
 from jaxgan.data import mixtures
 from jaxgan.data.mixtures import Mixture
-from jaxgan.metrics.distances import (
+from jaxgan.evaluation.metrics.classifier_scores import (
+  inception_score,
+  modes_found,
+  reverse_kl,
+)
+from jaxgan.evaluation.metrics.distances import (
   Moments,
   frechet,
   kernel,
@@ -19,8 +24,7 @@ from jaxgan.metrics.distances import (
   moments,
   neighbourhoods,
 )
-from jaxgan.metrics.labels import inception_score, modes_found, reverse_kl
-from jaxgan.metrics.points import modes, wasserstein
+from jaxgan.evaluation.metrics.points import modes, wasserstein
 
 
 def normal(*shape, seed=0):

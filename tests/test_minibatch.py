@@ -1,14 +1,16 @@
 import jax
 import numpy as np
 
-from jaxgan.models import minibatch
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
+from jaxgan.models.layers import minibatch_discrimination
 
 
 def test_against_loops():
   n, kernels, dims = 12, 3, 2
   x = np.random.default_rng(0).normal(size=(n, 7)).astype("f4")
-  layer = minibatch.MinibatchDiscrimination(kernels, dims, "uniform")
+  layer = minibatch_discrimination.MinibatchDiscrimination(
+    kernels, dims, "uniform"
+  )
   params = layer.init(jax.random.key(0), x)["params"]
 
   def apply(x):
@@ -33,7 +35,7 @@ def test_against_loops():
 
 
 def test_the_kernels_of_the_paper():
-  layer = minibatch.MinibatchDiscrimination()
+  layer = minibatch_discrimination.MinibatchDiscrimination()
   out, variables = layer.init_with_output(
     jax.random.key(0), np.ones((4, 7), "f4")
   )

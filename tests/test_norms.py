@@ -7,8 +7,8 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.models import layers, norms
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
+from jaxgan.models.layers import conv, norms
 
 
 def images(*shape):
@@ -33,7 +33,7 @@ class Net(nn.Module):
   @nn.compact
   def __call__(self, x, train):
     if self.norm == "spectral":
-      layer = layers.Conv(5, 3, use_bias=False, kernel_init="uniform")
+      layer = conv.Conv(5, 3, use_bias=False, kernel_init="uniform")
       return norms.spectral(self.norm, layer, train)(x)
     return norms.normalize(self.norm, x, train, x.dtype)
 
@@ -209,7 +209,7 @@ def test_spectral_norm_is_one():
   (kernel,) = jax.tree.leaves(variables["params"])
   sigma = np.linalg.svd(kernel.reshape(-1, 5), compute_uv=False)[0]
   assert abs(sigma - 1) > 0.05  # the kernel itself is left alone
-  plain = layers.Conv(5, 3, use_bias=False)
+  plain = conv.Conv(5, 3, use_bias=False)
   expected = plain.apply({"params": {"kernel": kernel / sigma}}, x)
   np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-4)
 

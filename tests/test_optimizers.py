@@ -5,8 +5,8 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
-from jaxgan import optimizers
 from jaxgan.config import InputError
+from jaxgan.objectives import optimizers
 
 
 def run(config, grads, params):

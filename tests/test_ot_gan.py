@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from jaxgan.algorithms import ot_gan
 from jaxgan.config import InputError
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
 from jaxgan.train import initial_state
 from jaxgan.train_step import create_train_state
 

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import penalties
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
+from jaxgan.objectives import penalties
 
 RNG = np.random.default_rng(0)
 REAL = RNG.normal(size=(6, 4, 4, 2)).astype(np.float32)

@@ -3,10 +3,10 @@ import json
 import numpy as np
 from PIL import Image
 
-from jaxgan import pictures
 from jaxgan.config import base_config
 from jaxgan.data import mixtures
-from jaxgan.logging import open_logs
+from jaxgan.engine.logs import open_logs
+from jaxgan.viewing import pictures
 
 
 def test_grid():

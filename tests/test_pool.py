@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import pool
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
+from jaxgan.objectives import image_pool
 
 SHAPE = (2, 3, 1)
 
@@ -46,7 +46,7 @@ def ask(state, images, rng, devices=1):
   """The pool's answer to a global batch, and all devices' copies of it."""
   split = images.reshape(devices, -1, *images.shape[1:])
   shown, states = jax.vmap(
-    lambda images: pool.query(state, images, rng), axis_name=AXIS
+    lambda images: image_pool.query(state, images, rng), axis_name=AXIS
   )(split)
   return shown.reshape(images.shape), states
 
@@ -57,7 +57,7 @@ def first(states):
 
 @pytest.mark.parametrize(("size", "batch"), [(5, 4), (3, 4), (8, 2), (1, 2)])
 def test_the_rule(size, batch):
-  state, expected = pool.create(size, SHAPE), []
+  state, expected = image_pool.create(size, SHAPE), []
   for i in range(8):
     images, rng = numbered(i * batch, batch), jax.random.key(i)
     shown, states = ask(state, images, rng)
@@ -72,7 +72,7 @@ def test_the_rule(size, batch):
 
 
 def test_it_fills_first():
-  state, size = pool.create(6, SHAPE), 6
+  state, size = image_pool.create(6, SHAPE), 6
   for i in range(3):
     images = numbered(1 + 2 * i, 2)
     shown, states = ask(state, images, jax.random.key(i))
@@ -85,7 +85,7 @@ def test_it_fills_first():
 def test_half_of_what_it_shows_is_old():
   size, batch, rounds = 50, 64, 32
   state = first(
-    ask(pool.create(size, SHAPE), numbered(0, 64), jax.random.key(99))[1]
+    ask(image_pool.create(size, SHAPE), numbered(0, 64), jax.random.key(99))[1]
   )
   kept, ages = {*np.array(state.images[:, 0, 0, 0])}, []
   assert state.count == size
@@ -112,7 +112,7 @@ def test_half_of_what_it_shows_is_old():
 
 @pytest.mark.parametrize("devices", [2, 4])
 def test_devices_do_not_change_it(devices):
-  states = [pool.create(6, SHAPE)] * 2
+  states = [image_pool.create(6, SHAPE)] * 2
   for i in range(5):
     images, rng = numbered(4 * i, 4), jax.random.key(i)
     shown, one = ask(states[0], images, rng)
@@ -131,11 +131,11 @@ def test_devices_do_not_change_it(devices):
 
 
 def test_real_devices():
-  state = pool.create(3, SHAPE)
+  state = image_pool.create(3, SHAPE)
   images, rng = numbered(0, 8), jax.random.key(3)
   shown, states = ask(state, images, rng)
   query = jax.pmap(
-    pool.query, axis_name=AXIS, in_axes=(None, 0, None),
+    image_pool.query, axis_name=AXIS, in_axes=(None, 0, None),
     devices=jax.devices()[:4],
   )  # fmt: skip
   found, theirs = query(state, images.reshape(4, 2, *SHAPE), rng)
@@ -146,8 +146,8 @@ def test_real_devices():
 
 
 def test_no_pool():
-  state, images = pool.create(0, SHAPE), numbered(0, 4)
-  shown, after = pool.query(state, images, jax.random.key(0))
+  state, images = image_pool.create(0, SHAPE), numbered(0, 4)
+  shown, after = image_pool.query(state, images, jax.random.key(0))
   assert shown is images
   assert after is state
   assert state.images.shape == (0, *SHAPE)

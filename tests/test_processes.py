@@ -11,9 +11,10 @@ import pytest
 from conftest import CONFIGS, DEVICES, ONE_DEVICE, ROOT, load_config
 from test_train import rows, small
 
-from jaxgan import checkpoint, run
 from jaxgan.config import InputError
-from jaxgan.processes import ALONE, agree, broadcast, connect, preemption
+from jaxgan.engine import checkpoint
+from jaxgan.engine.processes import ALONE, agree, broadcast, connect, preemption
+from jaxgan.evaluation import restored
 from jaxgan.train import train
 
 # One of each algorithm; JAXGAN_LAYOUTS=all takes all.
@@ -120,10 +121,10 @@ def test_a_checkpoint_fits_other_layouts(tmp_path):
   # The first trained a classifier to evaluate with, and both have it.
   assert [log.count("training a classifier") for log in logs] == [1, 0]
   (trained,) = (tmp_path / "cache").glob("jaxgan/classifiers/*/config.json")
-  digest = checkpoint.digest(run.load(trained.parent).state)
+  digest = checkpoint.digest(restored.load(trained.parent).state)
   assert all(f"classifier {digest}" in log for log in logs)
   assert_alike(rows(other), rows(whole))
-  found, expected = (run.load(path, 2).state for path in (saved, whole))
+  found, expected = (restored.load(path, 2).state for path in (saved, whole))
   for a, b in zip(
     jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True
   ):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxgan import models, published
+from jaxgan import models
 from jaxgan.config import InputError
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
+from jaxgan.interop import pytorch_cyclegan
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -226,7 +227,7 @@ NETWORKS = {
 def test_networks_are_those_of_pytorch(name, norm, tmp_path):
   player, create, sizes = NETWORKS[name]
   network = randomised(create(norm))
-  read = published.read(saved(network, tmp_path / "net.pth"), player)
+  read = pytorch_cyclegan.read(saved(network, tmp_path / "net.pth"), player)
   for size in sizes:
     x = images(2, *size, read.architecture.inputs)
     for train in (False, True):
@@ -236,7 +237,9 @@ def test_networks_are_those_of_pytorch(name, norm, tmp_path):
 
 def test_full_width(tmp_path):
   network = randomised(ResNet(INSTANCE, width=64))
-  read = published.read(saved(network, tmp_path / "net.pth"), "generator")
+  read = pytorch_cyclegan.read(
+    saved(network, tmp_path / "net.pth"), "generator"
+  )
   x = images(1, 128, 128, 3)
   compare("ResNet-9 of width 64", ours(read, x, False), theirs(network, x))
 
@@ -258,7 +261,7 @@ def player_of(name):
 def test_files_of_other_versions(name, norm, tmp_path):
   network, player = randomised(SMALL[name](norm)), player_of(name)
   path = saved(network, tmp_path / "net.pth")
-  expected = published.read(path, player)
+  expected = pytorch_cyclegan.read(path, player)
   older = {}
   for key, x in network.state_dict().items():
     if "num_batches" not in key:
@@ -271,7 +274,7 @@ def test_files_of_other_versions(name, norm, tmp_path):
         older[f"module.{key}.running_mean"] = torch.ones(shape)
         older[f"module.{key}.running_var"] = torch.ones(shape)
   torch.save(older, path, _use_new_zipfile_serialization=False)
-  actual = published.read(path, player)
+  actual = pytorch_cyclegan.read(path, player)
   assert actual.architecture.config == expected.architecture.config
   for one, other in (
     (actual.params, expected.params),
@@ -282,7 +285,7 @@ def test_files_of_other_versions(name, norm, tmp_path):
 
 def refusal(path, player):
   with pytest.raises(InputError) as caught:
-    published.read(path, player)
+    pytorch_cyclegan.read(path, player)
   message = str(caught.value)
   assert str(path) in message and "\n" not in message
   return message

@@ -5,8 +5,9 @@ import pytest
 from conftest import command, load_config, shrink
 from PIL import Image
 
-from jaxgan import data, features, run, sample
+from jaxgan import data, sample
 from jaxgan.config import InputError
+from jaxgan.evaluation import feature_nets, restored
 from jaxgan.train import train
 from jaxgan.train_step import sampling_variables
 
@@ -26,13 +27,13 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(workdir):
-  loaded = run.load(workdir / "digits")
+  loaded = restored.load(workdir / "digits")
   return loaded, sampling_variables(loaded.state)
 
 
 def draw(found, seed, count):
   loaded, variables = found
-  sample = run.sampler(loaded.algorithm, seed)
+  sample = restored.sampler(loaded.algorithm, seed)
   return np.concatenate(list(map(np.asarray, sample(variables, count))))
 
 
@@ -65,7 +66,7 @@ def test_neighbours_are_the_nearest_of_all(found, monkeypatch):
   from test_measure import plain_net
 
   net = plain_net(size=40)
-  monkeypatch.setattr(features, "create", lambda *_: net)
+  monkeypatch.setattr(feature_nets, "create", lambda *_: net)
   source = data.create(found[0].config.data)
   images = source[np.arange(len(source))]["image"]
   shown = images[[5, 700]]

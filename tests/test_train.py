@@ -14,9 +14,11 @@ import pytest
 from conftest import CONFIGS, ROOT, command, load_config, shrink
 from filelock import FileLock
 
-from jaxgan import checkpoint, data, losses
+from jaxgan import data
 from jaxgan import train as train_module
 from jaxgan.config import InputError, base_config
+from jaxgan.engine import checkpoint
+from jaxgan.objectives import losses
 from jaxgan.train import NonFiniteError, create_algorithm, train
 from jaxgan.train_step import create_train_state
 

@@ -11,10 +11,11 @@ from conftest import load_config, shrink
 from jax import lax
 from ml_collections import ConfigDict
 
-from jaxgan import models, parallel
+from jaxgan import models
 from jaxgan.algorithms import gan, ot_gan
-from jaxgan.models import norms
-from jaxgan.parallel import AXIS
+from jaxgan.engine import devices
+from jaxgan.engine.devices import AXIS
+from jaxgan.models.layers import norms
 from jaxgan.train_step import (
   Algorithm,
   create_train_state,
@@ -61,7 +62,7 @@ def play(
   ema_decay=0.9,
   state=None,
 ):
-  mapping = parallel.create(kind, jax.devices()[:devices])
+  mapping = devices.create(kind, jax.devices()[:devices])
   if state is None:
     create = jax.jit(partial(create_train_state, algorithm))
     first = {key: x[0] for key, x in batches(0).items()}
@@ -208,14 +209,14 @@ def test_devices_do_not_change_the_result(optimizer):
   algorithm = gan.create(small_gan(optimizer))
   run = lambda **how: play(algorithm, random_batches((2,)), 10, **how)[0]  # noqa: E731
   one = run()
-  for devices, kind in (
+  for count, kind in (
     (2, "pmap"),
     (8, "pmap"),
     (1, "shard_map"),
     (8, "shard_map"),
   ):
-    error = difference(one, run(devices=devices, kind=kind))
-    print(f"{optimizer}, {kind}, {devices} devices: {error:.1e}")
+    error = difference(one, run(devices=count, kind=kind))
+    print(f"{optimizer}, {kind}, {count} devices: {error:.1e}")
     assert error < 2e-6
 
 
@@ -319,7 +320,7 @@ def test_players_do_not_leak_into_each_other():
 
 def test_generator_batches(monkeypatch):
   drawn = []
-  original = parallel.example_keys
+  original = devices.example_keys
 
   def keys(rng, count):
     drawn.append(count)
@@ -333,7 +334,7 @@ def test_generator_batches(monkeypatch):
 
 def test_unknown_mapping_is_refused():
   with pytest.raises(ValueError, match="shard_map"):
-    parallel.create("threads")
+    devices.create("threads")
 
 
 @pytest.mark.parametrize("kind", ["pmap", "shard_map"])
@@ -343,7 +344,7 @@ def test_the_new_state_is_written_over_the_old(kind):
   def step(state, inputs):
     return jnp.where(inputs.sum() > 0, state + 1, state), {}
 
-  mapping = parallel.create(kind, jax.devices()[:1])
+  mapping = devices.create(kind, jax.devices()[:1])
   state = mapping.replicate(jnp.zeros(size))
   inputs = mapping.shard_batch(np.ones((1, 4), np.float32))
   compiled = mapping.map_step(step).lower(state, inputs).compile()
@@ -370,7 +371,7 @@ def test_fakes_of_a_round_are_those_of_its_updates():
         generator,
         state.params["generator"],
         state.model_state["generator"],
-        algorithm.latents(parallel.example_keys(key, 8)),
+        algorithm.latents(devices.example_keys(key, 8)),
         True,
       )[0]
       for key in jax.random.split(rng, 3)

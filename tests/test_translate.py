@@ -7,13 +7,14 @@ import pytest
 from conftest import command, load_config, shrink, write_images
 from PIL import Image
 
-from jaxgan import data, run, translate
+from jaxgan import data, translate
+from jaxgan.algorithms.one_sided import FORWARD
 from jaxgan.config import InputError
 from jaxgan.data import images
-from jaxgan.data.batches import to_float, to_uint8
+from jaxgan.engine.input_pipeline import to_float, to_uint8
+from jaxgan.evaluation import restored
 from jaxgan.train import create_algorithm, train
 from jaxgan.train_step import sampling_variables
-from jaxgan.translation import FORWARD
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def grey(size, seed=0):
 def test_images_of_the_training_size_are_what_the_generator_makes(
   runs, direction
 ):
-  found = run.load(runs / "cyclegan")
+  found = restored.load(runs / "cyclegan")
   image = grey((16, 16))
   made = translate.translator(found, direction)(image).image
   params, model_state = sampling_variables(found.state)
@@ -49,13 +50,13 @@ def test_images_of_the_training_size_are_what_the_generator_makes(
 @pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize("size", [(40, 24), (17, 31), (16, 16), (7, 9)])
 def test_sizes_are_kept(runs, size, native):
-  found = run.load(runs / "cyclegan")
+  found = restored.load(runs / "cyclegan")
   made = translate.translator(found, native=native)(grey(size)).image
   assert (made.size, made.mode) == (size, "L")
 
 
 def test_by_default_the_network_sees_the_scale_of_training(runs):
-  found = run.load(runs / "cyclegan")
+  found = restored.load(runs / "cyclegan")
   seen = []
 
   def sample(params, model_state, batch):
@@ -76,7 +77,7 @@ def test_by_default_the_network_sees_the_scale_of_training(runs):
 
 
 def test_noise_of_pix2pix(runs):
-  found = run.load(runs / "pix2pix")
+  found = restored.load(runs / "pix2pix")
   # With the statistics of one image: the running ones level all out so early.
   found.config.batch_size = 1
   found = found._replace(algorithm=create_algorithm(found.config))
@@ -93,7 +94,7 @@ def test_noise_of_pix2pix(runs):
 
 @pytest.mark.parametrize("size", [(16, 16), (40, 24), (7, 9)])
 def test_dtn_translates_the_central_part(runs, size):
-  found = run.load(runs / "dtn")
+  found = restored.load(runs / "dtn")
   image = grey(size)
   made = translate.translator(found)(image)
   side = min(size)
@@ -114,7 +115,7 @@ def test_dtn_translates_the_central_part(runs, size):
 
 
 def test_a_margin_that_training_cuts_off(runs):
-  found = run.load(runs / "dtn")
+  found = restored.load(runs / "dtn")
   found.config.data.source.pad = -4
   image = grey((28, 28))
   made = translate.translator(found)(image)
@@ -128,7 +129,7 @@ def test_a_margin_that_training_cuts_off(runs):
 
 
 def test_limits(runs, monkeypatch):
-  found = run.load(runs / "cyclegan")
+  found = restored.load(runs / "cyclegan")
   go = translate.translator(found, native=True)
   with pytest.raises(InputError, match="too small"):
     go(grey((1, 16)))
@@ -141,9 +142,9 @@ def test_limits(runs, monkeypatch):
 
 def test_what_cannot_translate(runs):
   with pytest.raises(InputError, match="knows forward"):
-    translate.translator(run.load(runs / "pix2pix"), "backward")
+    translate.translator(restored.load(runs / "pix2pix"), "backward")
   with pytest.raises(InputError, match="does not translate"):
-    translate.translator(run.load(runs / "nsgan"))
+    translate.translator(restored.load(runs / "nsgan"))
 
 
 def test_a_folder_by_the_command(runs, tmp_path):

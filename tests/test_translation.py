@@ -10,9 +10,11 @@ from ml_collections import ConfigDict
 from test_train_step import difference, play
 from test_unroll import alone
 
-from jaxgan import data, models, parallel, penalties
+from jaxgan import data, models
 from jaxgan.config import InputError, base_config, translation_config
-from jaxgan.parallel import AXIS
+from jaxgan.engine import devices
+from jaxgan.engine.devices import AXIS
+from jaxgan.objectives import penalties
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import (
   create_train_state,
@@ -377,7 +379,7 @@ def convolutions(config, change):
   """How many, or products in their place, a compiled round has."""
   algorithm = create_algorithm(config)
   algorithm = algorithm._replace(before=change(algorithm.before))
-  mapping = parallel.create("pmap", jax.devices()[:1])
+  mapping = devices.create("pmap", jax.devices()[:1])
   step = mapping.map_step(make_train_step(algorithm, jax.random.key(1), 0.0))
   state = jax.eval_shape(
     lambda: create_train_state(algorithm, jax.random.key(0), {})

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jaxgan.config import InputError
-from jaxgan.models import conv7, cyclegan, patchgan, unet
-from jaxgan.models.borders import fit, reflect
+from jaxgan.models import cyclegan, patchgan, small_translator, unet
+from jaxgan.models.layers.padding import fit, reflect
 
 
 def shape(network, *sizes, **others):
@@ -120,7 +120,9 @@ def test_reflect():
 
 GENERATORS = {
   "cyclegan": partial(cyclegan.Generator, width=2, blocks=1),
-  "conv7": partial(conv7.Generator, width=2, kernel_init="normal"),
+  "small_translator": partial(
+    small_translator.Generator, width=2, kernel_init="normal"
+  ),
   "unet": partial(unet.Generator, width=2, downs=3),
 }
 
@@ -134,7 +136,7 @@ def test_images_keep_their_size(name):
 
 
 @pytest.mark.parametrize(
-  ("name", "least"), [("cyclegan", 5), ("conv7", 2), ("unet", 4)]
+  ("name", "least"), [("cyclegan", 5), ("small_translator", 2), ("unet", 4)]
 )
 def test_the_smallest_image_of_each_generator(name, least):
   network = GENERATORS[name](channels=1)
@@ -398,9 +400,11 @@ def test_values_against_torch(network, sides):
   np.testing.assert_allclose(found / scale, expected / scale, atol=1e-4)
 
 
-def test_conv7_against_torch():
+def test_small_translator_against_torch():
   torch = pytest.importorskip("torch")
-  network = conv7.Generator(3, width=3, norm="none", kernel_init="normal")
+  network = small_translator.Generator(
+    3, width=3, norm="none", kernel_init="normal"
+  )
   x = images(2, 8, 6, 1)
   variables, apply = build(network, x)
   nn, w = torch.nn, 3
@@ -429,7 +433,10 @@ def test_bfloat16_keeps_float32_parameters_and_images():
     leaves = jax.tree.leaves(jax.eval_shape(init, jax.random.key(0), x))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
   # It really computes in bfloat16: float32 gives something else.
-  network, x = GENERATORS["conv7"](channels=1, norm="none"), images(2, 8, 8, 3)
+  network, x = (
+    GENERATORS["small_translator"](channels=1, norm="none"),
+    images(2, 8, 8, 3),
+  )
   exact = build(network, x)[1](x)
   y = build(network.clone(dtype=jnp.bfloat16), x)[1](x)
   assert 0 < np.abs(y - exact).mean() < 0.05

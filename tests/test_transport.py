@@ -11,8 +11,8 @@ from ott.geometry.pointcloud import PointCloud
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp, softmax
 
-from jaxgan import transport
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
+from jaxgan.objectives import transport
 
 OURS = {"annealing": (50.0, 0.9), "momentum": 1.5}
 EPSILON = 1 / 500

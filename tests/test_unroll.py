@@ -9,8 +9,8 @@ from jax import lax
 from test_train_step import play, random_batches
 
 from jaxgan.algorithms import gan
-from jaxgan.parallel import AXIS
-from jaxgan.unroll import unroll
+from jaxgan.engine.devices import AXIS
+from jaxgan.objectives.unroll import unroll
 
 
 def alone(function):

@@ -11,15 +11,16 @@ import sys
 
 from ml_collections import ConfigDict
 
-from jaxgan.processes import connect
+from jaxgan.engine.processes import connect
 
 
 def main(address: str, count: str, index: str, tasks: str) -> None:
   connect(address, int(count), int(index))
   import jax
 
-  from jaxgan import checkpoint, features
   from jaxgan.config import InputError, classifier_config
+  from jaxgan.engine import checkpoint
+  from jaxgan.evaluation import feature_nets
   from jaxgan.train import train
 
   own = [[] for _ in range(int(count))]
@@ -35,8 +36,8 @@ def main(address: str, count: str, index: str, tasks: str) -> None:
     if "classifier" in task:
       short = classifier_config("digits")
       short.steps = 2
-      features.classifier_config = lambda _, own=short: own
-      state = features.trained(config.data)[1].state
+      feature_nets.classifier_config = lambda _, own=short: own
+      state = feature_nets.trained(config.data)[1].state
       print("classifier", checkpoint.digest(jax.device_get(state)))
       continue
     try:

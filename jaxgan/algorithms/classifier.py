@@ -13,8 +13,9 @@ import optax
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from jaxgan import data, models, optimizers
+from jaxgan import data, models
 from jaxgan.config import InputError
+from jaxgan.objectives import optimizers
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 

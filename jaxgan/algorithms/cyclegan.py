@@ -14,18 +14,19 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxgan import data, models, optimizers
-from jaxgan import objective as objective_lib
-from jaxgan import pool as pool_lib
-from jaxgan.config import InputError
-from jaxgan.train_step import Algorithm, Batch, Params, TrainState
-from jaxgan.translation import (
+from jaxgan import data, models
+from jaxgan.algorithms.one_sided import (
   BACKWARD,
   FORWARD,
   averaged,
   check,
   create_generator,
 )
+from jaxgan.config import InputError
+from jaxgan.objectives import adversarial as objective_lib
+from jaxgan.objectives import image_pool as pool_lib
+from jaxgan.objectives import optimizers
+from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 # By direction, what it goes from and to. A critic is named after the set whose
 # images it tells from generated ones.

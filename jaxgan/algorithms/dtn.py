@@ -21,16 +21,17 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from jaxgan import data, models, optimizers
-from jaxgan.config import InputError
-from jaxgan.train_step import Algorithm, Batch, Params, TrainState
-from jaxgan.translation import (
+from jaxgan import data, models
+from jaxgan.algorithms.one_sided import (
   FORWARD,
   IDENTITY,
   averaged,
   check_domains,
   check_norms,
 )
+from jaxgan.config import InputError
+from jaxgan.objectives import optimizers
+from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 CLASSES = ("fake_source", "fake_target", "real")  # of the critic
 
@@ -143,7 +144,9 @@ def create(config: ConfigDict) -> Algorithm:
     return tuple({k: x[i] for k, x in found.items()} for i in range(2))
 
   def pretrained() -> dict[str, tuple[Params, Any]]:
-    from jaxgan import features  # which trains classifiers, by jaxgan.train
+    from jaxgan.evaluation import (
+      feature_nets,  # which trains classifiers, by jaxgan.train
+    )
 
     network = config.features.network
     workdir, run = pathlib.Path(config.features.workdir), None
@@ -154,8 +157,8 @@ def create(config: ConfigDict) -> Algorithm:
           "features.workdir='': give the folder of a classifier's run, such as "
           "one of FaceNet by python -m jaxgan.import_torch --features=FILE"
         )
-      workdir, run = features.trained(own, network, own.split)
-    return {"features": features.weights_of(workdir, network, seen, run)}
+      workdir, run = feature_nets.trained(own, network, own.split)
+    return {"features": feature_nets.weights_of(workdir, network, seen, run)}
 
   def before(state: TrainState, batches: Batch, rng: jax.Array) -> Batch:
     # The generator's turn begins with the same computation, which the compiler

@@ -12,13 +12,15 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxgan import latents, models, optimizers
-from jaxgan import objective as objective_lib
+from jaxgan import models
 from jaxgan.config import InputError
 from jaxgan.data import example_shape
-from jaxgan.parallel import example_keys, pmean
+from jaxgan.engine.devices import example_keys, pmean
+from jaxgan.models import latents
+from jaxgan.objectives import adversarial as objective_lib
+from jaxgan.objectives import optimizers
+from jaxgan.objectives.unroll import unroll
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
-from jaxgan.unroll import unroll
 
 
 def create(config: ConfigDict) -> Algorithm:

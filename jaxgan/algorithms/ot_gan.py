@@ -14,12 +14,14 @@ import jax
 from jax import lax
 from ml_collections import ConfigDict
 
-from jaxgan import latents, models, optimizers
+from jaxgan import models
 from jaxgan.config import InputError, flatten
 from jaxgan.data import example_shape
-from jaxgan.parallel import example_keys
+from jaxgan.engine.devices import example_keys
+from jaxgan.models import latents
+from jaxgan.objectives import optimizers
+from jaxgan.objectives.transport import energy_distance
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
-from jaxgan.transport import energy_distance
 
 
 def create(config: ConfigDict) -> Algorithm:

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxgan.algorithms.one_sided import one_sided
 from jaxgan.config import InputError
 from jaxgan.train_step import Algorithm, Batch
-from jaxgan.translation import one_sided
 
 
 def create(config: ConfigDict) -> Algorithm:

@@ -17,9 +17,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan.config import InputError
-from jaxgan.data import digits, images, mixtures, pairs
+from jaxgan.data import digits, images, mixtures, translation
 from jaxgan.data.arrays import ArraySource
-from jaxgan.data.pairs import SIDES, domain
+from jaxgan.data.translation import SIDES, domain
 
 MIXTURES = {"ring": mixtures.ring, "grid": mixtures.grid}
 _DIGITS = {
@@ -156,7 +156,7 @@ def one_side(config: ConfigDict, side: str) -> Source:
     InputError: see `create`.
   """
   if config.name == "unpaired":
-    return pairs.Domain(create(domain(config, side)), side)
+    return translation.Domain(create(domain(config, side)), side)
   return create(config)
 
 
@@ -165,13 +165,13 @@ def _translation(config: ConfigDict) -> Source:
   for part in parts.values():
     part.margin = config.margin
   if config.name == "pairs":
-    return pairs.folders(config, parts)
+    return translation.folders(config, parts)
   domains = []
   for side, part in parts.items():
     with _of(side):
-      domains.append(pairs.Domain(create(part), side))
+      domains.append(translation.Domain(create(part), side))
   if config.name == "unpaired":
-    return pairs.Unpaired(*domains)
+    return translation.Unpaired(*domains)
   if config.source.split != config.target.split:
     raise InputError(
       f"data.source.split={config.source.split!r} and data.target.split="

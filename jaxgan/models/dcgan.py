@@ -16,9 +16,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxgan.config import InputError
-from jaxgan.models.layers import Conv, ConvTranspose, dense
-from jaxgan.models.minibatch import MinibatchDiscrimination
-from jaxgan.models.norms import normalize, spectral
+from jaxgan.models.layers.conv import Conv, ConvTranspose, dense
+from jaxgan.models.layers.minibatch_discrimination import (
+  MinibatchDiscrimination,
+)
+from jaxgan.models.layers.norms import normalize, spectral
 
 
 def doublings(shape: tuple[int, ...], sizes: tuple[int, ...]) -> int:

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxgan import weights
 from jaxgan.config import InputError
+from jaxgan.interop import weights
 
 SIDE = 299  # of the network's input
 

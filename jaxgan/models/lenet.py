@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.models.layers import Conv, dense
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
+from jaxgan.models.layers.conv import Conv, dense
 
 
 class Classifier(nn.Module):

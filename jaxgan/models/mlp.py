@@ -10,9 +10,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxgan.config import InputError
-from jaxgan.models.layers import dense
-from jaxgan.models.minibatch import MinibatchDiscrimination
-from jaxgan.models.norms import normalize, spectral
+from jaxgan.models.layers.conv import dense
+from jaxgan.models.layers.minibatch_discrimination import (
+  MinibatchDiscrimination,
+)
+from jaxgan.models.layers.norms import normalize, spectral
 
 ACTIVATIONS = {
   "elu": nn.elu,

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxgan.models.dcgan import SIZES, doublings
-from jaxgan.models.layers import Conv, WeightNorm, dense
-from jaxgan.transport import unit
+from jaxgan.models.layers.conv import Conv, WeightNorm, dense
+from jaxgan.objectives.transport import unit
 
 
 class Generator(nn.Module):

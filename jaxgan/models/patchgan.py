@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxgan.config import InputError
-from jaxgan.models.layers import Conv
-from jaxgan.models.norms import normalize, spectral
+from jaxgan.models.layers.conv import Conv
+from jaxgan.models.layers.norms import normalize, spectral
 
 
 class Critic(nn.Module):

@@ -13,9 +13,11 @@ from flax import linen as nn
 
 from jaxgan.config import InputError
 from jaxgan.models.dcgan import doublings
-from jaxgan.models.layers import Conv, dense
-from jaxgan.models.minibatch import MinibatchDiscrimination
-from jaxgan.models.norms import normalize, spectral
+from jaxgan.models.layers.conv import Conv, dense
+from jaxgan.models.layers.minibatch_discrimination import (
+  MinibatchDiscrimination,
+)
+from jaxgan.models.layers.norms import normalize, spectral
 
 SIZES = (16, 32, 64, 128, 256)
 

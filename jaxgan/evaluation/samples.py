@@ -11,16 +11,17 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from jaxgan import data, features, run
+from jaxgan import data
 from jaxgan.config import InputError
 from jaxgan.data import mixtures
-from jaxgan.data.batches import shuffled
 from jaxgan.data.mixtures import Mixture
-from jaxgan.features import FeatureNet
-from jaxgan.metrics import distances, labels
-from jaxgan.metrics import points as points_lib
-from jaxgan.metrics.distances import Moments
-from jaxgan.run import examples
+from jaxgan.engine.input_pipeline import shuffled
+from jaxgan.evaluation import feature_nets, restored
+from jaxgan.evaluation.feature_nets import FeatureNet
+from jaxgan.evaluation.metrics import classifier_scores, distances
+from jaxgan.evaluation.metrics import points as points_lib
+from jaxgan.evaluation.metrics.distances import Moments
+from jaxgan.evaluation.restored import examples
 from jaxgan.train_step import Algorithm
 
 KEPT = 10_000  # features of each set that KID and neighbourhoods see
@@ -252,7 +253,7 @@ def _measures(
   found = {
     "FID": or_none(distances.frechet, real.moments, fake.moments),
     "KID": or_none(distances.kernel, real.features, fake.features, seed),
-    "IS": or_none(labels.inception_score, fake.logits),
+    "IS": or_none(classifier_scores.inception_score, fake.logits),
     **{
       name: getattr(near, name, None)
       for name in distances.Neighbourhoods._fields
@@ -263,8 +264,8 @@ def _measures(
       np.bincount(x, minlength=net.classes)
       for x in (fake.logits.argmax(1), real.labels)
     )
-    found["modes"] = labels.modes_found(guesses)
-    found["reverse KL"] = labels.reverse_kl(guesses, truth)
+    found["modes"] = classifier_scores.modes_found(guesses)
+    found["reverse KL"] = classifier_scores.reverse_kl(guesses, truth)
   return found
 
 
@@ -304,9 +305,9 @@ def create(
   if config.algorithm == "classifier":
     return _of_classifier(config)
   if algorithm.directions:
-    from jaxgan import measure_translation  # which builds on this module
+    from jaxgan.evaluation import translations  # which builds on this module
 
-    return measure_translation.create(
+    return translations.create(
       config,
       algorithm,
       count,
@@ -316,11 +317,11 @@ def create(
       classifier,
       most,
     )
-  sample = run.sampler(algorithm, seed, batch_statistics)
+  sample = restored.sampler(algorithm, seed, batch_statistics)
   protocol = {
     "seed": seed,
     "batch_norm": (
-      f"statistics of batches of {run.batch_size()}"
+      f"statistics of batches of {restored.batch_size()}"
       if batch_statistics
       else "running statistics"
     ),
@@ -343,7 +344,7 @@ def create(
     }
     return of_points, protocol
 
-  net = features.create(config, inception, classifier)
+  net = feature_nets.create(config, inception, classifier)
   real = reference(config.data, net, count, seed, most)
   count = real.protocol["samples"]
 
@@ -372,9 +373,9 @@ def check(
     # Much can be measured without features.
     if inception or classifier:
       own = data.domain(config.data, "target")
-      features.check(ConfigDict({"data": own}), inception, classifier)
+      feature_nets.check(ConfigDict({"data": own}), inception, classifier)
   elif not data.mixture(config.data):
-    features.check(config, inception, classifier)
+    feature_nets.check(config, inception, classifier)
 
 
 def compare_points(made: np.ndarray, mixture: Mixture) -> dict[str, Metric]:
@@ -400,13 +401,13 @@ def _of_classifier(
 ) -> tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]:
   check(config)
   other = data.held_out(config.data)
-  source, net = data.create(other), features.untrained(config)
+  source, net = data.create(other), feature_nets.untrained(config)
   order = np.arange(len(source))
 
   def measure(
     variables: Any, pause: Callable[[], None] = no_pause
   ) -> dict[str, Metric]:
-    trained = features.with_variables(net, variables)
+    trained = feature_nets.with_variables(net, variables)
     batches = pausing(examples(source, order), pause)
     found = collect(trained, batches, len(order), "held-out images")
     right = found.logits.argmax(1) == found.labels

@@ -7,8 +7,9 @@ import jax
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from jaxgan import losses, models, penalties
+from jaxgan import models
 from jaxgan.config import InputError
+from jaxgan.objectives import losses, penalties
 from jaxgan.train_step import Metrics
 
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from jaxgan.data import mixtures
-from jaxgan.data.batches import to_uint8
 from jaxgan.data.mixtures import Mixture
-from jaxgan.metrics.points import modes
+from jaxgan.engine.input_pipeline import to_uint8
+from jaxgan.evaluation.metrics.points import modes
 
 _TITLE = 16  # pixels
 _GAP = 4

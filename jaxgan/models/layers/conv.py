@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax import lax
 
 from jaxgan.config import InputError
-from jaxgan.models.convolutions import Padding, conv, conv_transpose
+from jaxgan.models.layers.cpu.convolutions import Padding, conv, conv_transpose
 
 
 def initializer(name: str, fan_in: float, fan_out: float, gain: float = 1.0):

@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 
 from jaxgan.config import InputError
 from jaxgan.data import SIDES, Source
-from jaxgan.data.pairs import Domain, Unpaired
-from jaxgan.parallel import AXIS, Parallel, example_keys
-from jaxgan.processes import ALONE, Process
+from jaxgan.data.translation import Domain, Unpaired
+from jaxgan.engine.devices import AXIS, Parallel, example_keys
+from jaxgan.engine.processes import ALONE, Process
 from jaxgan.train_step import Batch, TrainState
 
 # Sets up to this size are held on every device.

@@ -11,9 +11,16 @@ from ml_collections import ConfigDict
 from optax.losses import cosine_similarity
 from tqdm import tqdm
 
-from jaxgan import data, features, run
-from jaxgan.data.batches import shuffled, to_float, to_uint8, unaugmented
-from jaxgan.measure import (
+from jaxgan import data
+from jaxgan.engine.input_pipeline import (
+  shuffled,
+  to_float,
+  to_uint8,
+  unaugmented,
+)
+from jaxgan.evaluation import feature_nets, restored
+from jaxgan.evaluation.metrics import image_pairs
+from jaxgan.evaluation.samples import (
   KEPT,
   Metric,
   Reference,
@@ -23,7 +30,6 @@ from jaxgan.measure import (
   pausing,
   reference,
 )
-from jaxgan.metrics import pairs
 from jaxgan.train_step import Algorithm
 
 _PIXELS = 1 << 18  # that are translated at a time
@@ -105,7 +111,7 @@ def create(
     ways[way] = source, order, real
     found = {"samples": number} | (real.protocol if real and not again else {})
     sha = hashlib.sha256()
-    for batch in run.examples(source, order):
+    for batch in restored.examples(source, order):
       sha.update(batch[start])
     found["translated_sha256"] = sha.hexdigest()
     if way == "forward":
@@ -150,7 +156,7 @@ def _reference(
   own = data.domain(config.data, end)
   if not (inception or classifier or data.classes(own)):
     return None
-  net = features.create(ConfigDict({"data": own}), inception, classifier)
+  net = feature_nets.create(ConfigDict({"data": own}), inception, classifier)
   return reference(own, net, count, seed, most, few=True)
 
 
@@ -166,7 +172,9 @@ def _translator(
   end = _domain(result)
   shape = data.example_shapes(config)[start]
   devices = jax.local_device_count()
-  share = min(run.BATCH, max(1, _PIXELS // (shape[0] * shape[1]))) // devices
+  share = (
+    min(restored.BATCH, max(1, _PIXELS // (shape[0] * shape[1]))) // devices
+  )
   size = max(1, share) * devices
 
   def one(variables: Any, batch: Mapping[str, jax.Array]) -> dict[str, Any]:
@@ -178,20 +186,20 @@ def _translator(
     rounded = to_float(stored)
     scores = {}
     if end in given:
-      scores["L1"] = pairs.l1(rounded, given[end])
-      scores["PSNR"] = pairs.psnr(rounded, given[end])
-      if min(shape[:2]) >= pairs.SSIM_LEAST:
-        scores["SSIM"] = pairs.ssim(rounded, given[end])
+      scores["L1"] = image_pairs.l1(rounded, given[end])
+      scores["PSNR"] = image_pairs.psnr(rounded, given[end])
+      if min(shape[:2]) >= image_pairs.SSIM_LEAST:
+        scores["SSIM"] = image_pairs.ssim(rounded, given[end])
     elif rounded.shape == x.shape:
-      scores["L1 to the source"] = pairs.l1(rounded, x)
+      scores["L1 to the source"] = image_pairs.l1(rounded, x)
     if (cycle := f"{result} -> {start}") in made:
-      scores["cycle L1"] = pairs.l1(made[cycle], x)
+      scores["cycle L1"] = image_pairs.l1(made[cycle], x)
     if algorithm.embed:
       features = (algorithm.embed(*variables, y) for y in (x, rounded))
       scores["embedding similarity"] = cosine_similarity(*features)
     return {"images": stored, "scores": scores}
 
-  apply = run.over_devices(one)
+  apply = restored.over_devices(one)
   keys = {start, end} if config.name != "unpaired" else {start}
 
   def translate(
@@ -200,7 +208,7 @@ def _translator(
     order: np.ndarray,
     pause: Callable[[], None],
   ) -> Translated:
-    variables = run.replicate(variables)
+    variables = restored.replicate(variables)
     made, sources, labels = [], [], []
     with tqdm(
       total=len(order), desc="translations", unit="image", leave=False
@@ -214,9 +222,9 @@ def _translator(
         batch = {key: batch[key][rows] for key in keys}
         if algorithm.latents:
           indices = jnp.arange(first, first + size)
-          batch["latent"] = run.draw(algorithm, seed, indices)
+          batch["latent"] = restored.draw(algorithm, seed, indices)
         count = len(sources[-1])
-        found = jax.device_get(apply(variables, run.shard(batch)))
+        found = jax.device_get(apply(variables, restored.shard(batch)))
         made.append(jax.tree.map(lambda x, n=count: x[:n], found))
         bar.update(count)
     made = jax.tree.map(lambda *x: np.concatenate(x), *made)
@@ -243,7 +251,7 @@ def _metrics(
     net, labelled = real.net, len(made.labels) > 0
 
     def batches(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-      for rows in pausing(run.batches(np.arange(len(images))), pause):
+      for rows in pausing(restored.batches(np.arange(len(images))), pause):
         batch = {"image": images[rows]}
         yield batch | ({"label": made.labels[rows]} if labelled else {})
 

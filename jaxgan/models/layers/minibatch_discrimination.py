@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.models.layers import initializer
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
+from jaxgan.models.layers.conv import initializer
 
 
 class MinibatchDiscrimination(nn.Module):

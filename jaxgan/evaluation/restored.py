@@ -10,11 +10,11 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
-from jaxgan import checkpoint
 from jaxgan.config import InputError, first_line
 from jaxgan.data import Source
-from jaxgan.data.batches import to_uint8
-from jaxgan.parallel import AXIS
+from jaxgan.engine import checkpoint
+from jaxgan.engine.devices import AXIS
+from jaxgan.engine.input_pipeline import to_uint8
 from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import Algorithm, TrainState
 

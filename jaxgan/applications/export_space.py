@@ -7,10 +7,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxgan import checkpoint, showcase
+from jaxgan.applications import demo_models
+from jaxgan.applications.demo_models import Entry
 from jaxgan.config import InputError, flatten
-from jaxgan.run import Run
-from jaxgan.showcase import Entry
+from jaxgan.engine import checkpoint
+from jaxgan.evaluation.restored import Run
 from jaxgan.train import create_algorithm
 from jaxgan.train_step import sampling_variables
 
@@ -56,13 +57,13 @@ def export(
   lines = [card.read_text()]
   for name, entry in zip(names, entries, strict=True):
     workdir = partial / "runs" / name
-    lines.append(f"* `{name}`: {showcase.describe(entry.run)}.\n")
+    lines.append(f"* `{name}`: {demo_models.describe(entry.run)}.\n")
     for way, (start, _) in entry.run.algorithm.directions.items():
       own = workdir / "examples" / start
       if not own.exists():
-        shown = showcase.examples(entry, way)
+        shown = demo_models.examples(entry, way)
         own.mkdir(parents=True)
-        showcase.save(shown, own)
+        demo_models.save(shown, own)
     config, state = _slim(entry.run, ema)
     with checkpoint.open_manager(workdir) as manager:
       checkpoint.save(manager, state, config)

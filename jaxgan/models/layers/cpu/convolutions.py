@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxgan.models import winograd
+from jaxgan.models.layers.cpu import winograd
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]

@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageOps
 
-from jaxgan import data, latents, pictures
-from jaxgan import run as run_lib
+from jaxgan import data
 from jaxgan.config import InputError
 from jaxgan.data import images
-from jaxgan.data.batches import shuffled
-from jaxgan.run import Run
+from jaxgan.engine.input_pipeline import shuffled
+from jaxgan.evaluation import restored as run_lib
+from jaxgan.evaluation.restored import Run
+from jaxgan.models import latents
 from jaxgan.train_step import sampling_variables
+from jaxgan.viewing import pictures
 
 EXAMPLES = 8
 LARGEST = 4096  # pixels of an image's side

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.parallel import AXIS, pmean
+from jaxgan.engine.devices import AXIS, pmean
 
 EPSILON = 1e-5
 MOMENTUM = 0.9  # of the running statistics of batch norm, as in DCGAN

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxgan.config import InputError
-from jaxgan.processes import Process
+from jaxgan.engine.processes import Process
 
 AXIS = "batch"
 

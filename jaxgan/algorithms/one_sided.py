@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from jaxgan import data, models, optimizers
-from jaxgan import objective as objective_lib
+from jaxgan import data, models
 from jaxgan.config import InputError
-from jaxgan.parallel import example_keys
+from jaxgan.engine.devices import example_keys
+from jaxgan.objectives import adversarial as objective_lib
+from jaxgan.objectives import optimizers
 from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 # What samples are called: in this order they stand beside each other.

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.models.borders import fit
-from jaxgan.models.layers import Conv, ConvTranspose
-from jaxgan.models.norms import AXIS, normalize
+from jaxgan.models.layers.conv import Conv, ConvTranspose
+from jaxgan.models.layers.norms import AXIS, normalize
+from jaxgan.models.layers.padding import fit
 
 
 class Generator(nn.Module):

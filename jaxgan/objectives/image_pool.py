@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
 
 
 class Pool(NamedTuple):

@@ -13,13 +13,22 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan import checkpoint, data, runtime, weights
+from jaxgan import data
 from jaxgan.algorithms import classifier
 from jaxgan.config import InputError, classifier_config
-from jaxgan.data.batches import to_float
+from jaxgan.engine import checkpoint, startup
+from jaxgan.engine.input_pipeline import to_float
+from jaxgan.engine.processes import Process, from_first
+from jaxgan.evaluation.restored import (
+  Run,
+  batch_size,
+  load,
+  over_devices,
+  replicate,
+  shard,
+)
+from jaxgan.interop import weights
 from jaxgan.models import inception
-from jaxgan.processes import Process, from_first
-from jaxgan.run import Run, batch_size, load, over_devices, replicate, shard
 from jaxgan.train import create_algorithm, initial_state, train
 from jaxgan.train_step import TrainState, sampling_variables
 
@@ -241,7 +250,7 @@ def trained(
   digest = hashlib.sha256(key.encode()).hexdigest()
   devices = jax.local_devices()
   own.batch_size = -(-own.batch_size // len(devices)) * len(devices)
-  folder = runtime.cache_folder() / "classifiers"
+  folder = startup.cache_folder() / "classifiers"
   workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
 
   def find() -> TrainState:

@@ -17,7 +17,7 @@ from ott.geometry.geometry import Geometry
 from ott.solvers import linear
 from ott.solvers.linear.acceleration import Momentum
 
-from jaxgan.parallel import AXIS
+from jaxgan.engine.devices import AXIS
 
 # The problems of the energy distance between two halves of a real batch, 0 and
 # 1, and two of a generated one, 2 and 3; and with what weight each counts.

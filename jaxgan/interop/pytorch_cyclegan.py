@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from jaxgan import weights
 from jaxgan.config import InputError
+from jaxgan.interop import weights
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]

@@ -13,10 +13,10 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxgan import processes, runtime
-from jaxgan.checkpoint import SaveError
 from jaxgan.config import InputError, first_line
-from jaxgan.run import Run, load
+from jaxgan.engine import processes, startup
+from jaxgan.engine.checkpoint import SaveError
+from jaxgan.evaluation.restored import Run, load
 
 
 def define_config() -> flags.FlagHolder:
@@ -97,7 +97,7 @@ def run(
     logging.set_verbosity(logging.FATAL)  # errors are raised, too
     if len(argv) > 1 and not arguments:
       sys.exit(f"error: unknown argument {argv[1]!r}")
-    runtime.set_up()
+    startup.set_up()
     sys.unraisablehook = _report
     try:
       if hasattr(given, "coordinator"):

@@ -1,1 +1,0 @@
-"""Measures of samples against data, on the host in float64."""
