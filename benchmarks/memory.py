@@ -31,10 +31,10 @@ def main() -> None:
   )
   import jax
 
-  from jaxgan import data
+  from jaxgan import algorithms, data
   from jaxgan.engine import devices
-  from jaxgan.train import create_algorithm, initial_state
-  from jaxgan.train_step import make_train_step, minibatches
+  from jaxgan.game import minibatches
+  from jaxgan.train_step import make_train_step
 
   used = jax.devices()
   jax.default_backend = lambda: "gpu"
@@ -43,8 +43,8 @@ def main() -> None:
   for override in args.overrides:
     key, value = override.split("=")
     config.update_from_flattened_dict({key: ast.literal_eval(value)})
-  algorithm = create_algorithm(config)
-  _, state = initial_state(config, algorithm)
+  algorithm = algorithms.create(config)
+  _, state = algorithms.initial_state(config, algorithm)
   step = make_train_step(algorithm, jax.random.key(0), config.ema_decay)
   shape = minibatches(algorithm), config.batch_size
   images = jax.ShapeDtypeStruct(

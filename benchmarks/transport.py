@@ -27,15 +27,15 @@ from ott.geometry.geometry import Geometry
 from ott.solvers import linear
 from ott.solvers.linear.acceleration import AndersonAcceleration, Momentum
 
-from jaxgan import data, models
-from jaxgan.config import InputError
+from jaxgan import algorithms, data, models
+from jaxgan.data.augment import make_augment
+from jaxgan.data.pixels import to_float
 from jaxgan.engine import devices, startup
-from jaxgan.engine.devices import AXIS
-from jaxgan.engine.input_pipeline import make_prepare, to_float
-from jaxgan.evaluation.restored import Run, load
+from jaxgan.errors import InputError
+from jaxgan.evaluation.restored import RestoredRun, load
+from jaxgan.game import AXIS, minibatches
 from jaxgan.objectives import transport
-from jaxgan.train import create_algorithm
-from jaxgan.train_step import make_train_step, minibatches
+from jaxgan.train_step import make_train_step
 
 REPEATS = 3
 ENOUGH = 30  # seconds, after which there are no further repeats
@@ -52,7 +52,9 @@ def median_ms(play: Callable[[], object]) -> float:
   return statistics.median(times)
 
 
-def features(run: Run, images: np.ndarray) -> tuple[jax.Array, jax.Array]:
+def features(
+  run: RestoredRun, images: np.ndarray
+) -> tuple[jax.Array, jax.Array]:
   """The critic's features of real images and of as many samples."""
   critic = models.create("Critic", run.config.critic, run.config.dtype)
 
@@ -76,7 +78,7 @@ def features(run: Run, images: np.ndarray) -> tuple[jax.Array, jax.Array]:
 
 
 def time_problems(
-  run: Run, real: jax.Array, fake: jax.Array
+  run: RestoredRun, real: jax.Array, fake: jax.Array
 ) -> tuple[float, dict[str, float]]:
   """The energy distance, its gradient, and how well it converged."""
   play = jax.pmap(
@@ -94,15 +96,15 @@ def time_problems(
   return each, {key: float(value[0]) for key, value in metrics.items()}
 
 
-def time_round(run: Run, images: np.ndarray) -> float:
+def time_round(run: RestoredRun, images: np.ndarray) -> float:
   """A round from the run's state."""
   config = run.config.copy_and_resolve_references()
   config.batch_size = len(images)
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   mapping = devices.create(config.parallel)
   step = mapping.map_step(
     make_train_step(
-      algorithm, jax.random.key(0), config.ema_decay, make_prepare(config.data)
+      algorithm, jax.random.key(0), config.ema_decay, make_augment(config.data)
     )
   )
   batch = mapping.shard_batch(
@@ -125,7 +127,7 @@ def six_costs(real: jax.Array, fake: jax.Array) -> np.ndarray:
   return np.stack([transport.cosine_cost(*pair) for pair in pairs])
 
 
-def time_pot(run: Run, costs: np.ndarray) -> tuple[float, float]:
+def time_pot(run: RestoredRun, costs: np.ndarray) -> tuple[float, float]:
   """POT on the six costs: milliseconds, and the mean of its iterations."""
   import ot
 
@@ -176,7 +178,7 @@ SOLVERS = {
 
 
 def time_solver(
-  run: Run, costs: np.ndarray, annealing=(1.0, 1.0), **arguments
+  run: RestoredRun, costs: np.ndarray, annealing=(1.0, 1.0), **arguments
 ) -> tuple[float, float, float]:
   """Milliseconds, and the means of iterations and marginal errors."""
   settings = run.config.transport

@@ -15,7 +15,8 @@ MNIST 95.8 %; see the README.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError, classifier_config, translation_config
+from jaxgan.config import classifier_config, translation_config
+from jaxgan.errors import InputError
 
 _PRESETS = ("digits", "mnist_usps", "usps_mnist", "svhn_mnist", "faces")
 

@@ -31,7 +31,8 @@ import re
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError, ot_gan_config, unconditional_config
+from jaxgan.config import ot_gan_config, unconditional_config
+from jaxgan.errors import InputError
 
 METHODS = {
   "gan": {"loss": "minimax"},

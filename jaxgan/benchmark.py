@@ -20,14 +20,15 @@ from absl import flags
 from jax.interpreters import partial_eval
 from ml_collections import ConfigDict
 
-from jaxgan import cli, data
+from jaxgan import algorithms, cli, data
 from jaxgan.config import check
 from jaxgan.data.arrays import ArraySource
+from jaxgan.data.augment import make_augment
+from jaxgan.data.pixels import unaugmented
 from jaxgan.engine import devices
-from jaxgan.engine.devices import AXIS
-from jaxgan.engine.input_pipeline import feed, make_prepare, unaugmented
-from jaxgan.train import create_algorithm, initial_state
-from jaxgan.train_step import make_train_step, minibatches
+from jaxgan.engine.input_pipeline import feed
+from jaxgan.game import AXIS, minibatches
+from jaxgan.train_step import make_train_step
 
 REPEATS = 5
 
@@ -61,11 +62,11 @@ def prepare(config: ConfigDict) -> Round:
     InputError: where the config cannot work.
   """
   check(config, jax.device_count())
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   mapping = devices.create(config.parallel)
   updates = minibatches(algorithm)
   step = make_train_step(
-    algorithm, jax.random.key(1), config.ema_decay, make_prepare(config.data)
+    algorithm, jax.random.key(1), config.ema_decay, make_augment(config.data)
   )
   rng = np.random.default_rng(0)
   count, margin = 2 * config.batch_size, config.data.get("margin", 0)
@@ -78,9 +79,9 @@ def prepare(config: ConfigDict) -> Round:
     else:
       arrays[key] = rng.normal(size=(count, *shape)).astype(np.float32)
   source = ArraySource(arrays)
-  create, _ = initial_state(config, algorithm)
+  init, _ = algorithms.initial_state(config, algorithm)
   first = unaugmented(source[np.arange(min(64, count))], config.data)
-  state = create(jax.random.key(config.seed), first)
+  state = init(jax.random.key(config.seed), first)
   share = config.batch_size // jax.device_count()
   batch = {
     key: jnp.asarray(np.resize(array, (updates, share, *array.shape[1:])))

@@ -13,10 +13,10 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxgan.config import InputError, first_line
+from jaxgan import errors
 from jaxgan.engine import processes, startup
-from jaxgan.engine.checkpoint import SaveError
-from jaxgan.evaluation.restored import Run, load
+from jaxgan.errors import InputError, SaveError, first_line
+from jaxgan.evaluation.restored import RestoredRun, load
 
 
 def define_config() -> flags.FlagHolder:
@@ -60,7 +60,7 @@ def define_run() -> SimpleNamespace:
   )
 
 
-def restore(given: SimpleNamespace) -> Run:
+def restore(given: SimpleNamespace) -> RestoredRun:
   """Returns the run that the flags name.
 
   Raises:
@@ -112,7 +112,7 @@ def run(
       sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
     try:
       main(given, *argv[1:])
-    except processes.Preempted as e:
+    except errors.Preempted as e:
       print(e, file=sys.stderr)
       # The usual way, on which processes wait for one that still saves.
       sys.exit(processes.PREEMPTED)

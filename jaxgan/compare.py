@@ -15,11 +15,11 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from jaxgan import cli
-from jaxgan.config import InputError, first_line, flatten
+from jaxgan import algorithms, cli
+from jaxgan.config import flatten
 from jaxgan.engine import checkpoint
 from jaxgan.engine.logs import replace, rows
-from jaxgan.train import create_algorithm, initial_state
+from jaxgan.errors import InputError, first_line
 from jaxgan.viewing import pictures
 
 # What may differ in evaluations whose figures can be compared. Where the data
@@ -64,7 +64,7 @@ def read(workdir: pathlib.Path, name: str) -> Entry | None:
   if config:
     try:
       own = ConfigDict(config)
-      _, state = initial_state(own, create_algorithm(own))
+      _, state = algorithms.initial_state(own, algorithms.create(own))
       parameters = sum(x.size for x in jax.tree.leaves(state.params))
     except Exception as e:  # of a config by another version, anything
       _warn(f"{workdir}: its networks cannot be built: {first_line(e)}")

@@ -5,6 +5,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxgan.errors import InputError
+
 # Keys that may differ when a run is resumed: they change what is written and
 # how the work is laid out, not what is learned.
 RUNTIME_KEYS = (
@@ -19,15 +21,6 @@ RUNTIME_KEYS = (
   "nonfinite",
   "nonfinite_limit",
 )
-
-
-class InputError(ValueError):
-  """What the user gave cannot work; the message is one line and says why."""
-
-
-def first_line(error: Exception) -> str:
-  """The first line of an error's message, for use in an `InputError`."""
-  return str(error).strip().splitlines()[0] if str(error) else repr(error)
 
 
 def base_config(preset: str) -> ConfigDict:

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from jaxgan import cli, data
 from jaxgan.applications import demo_models, export_space
 from jaxgan.applications.demo_models import Entry
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.translate import translator
 
 _CANVAS = 256  # pixels of a side

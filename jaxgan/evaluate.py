@@ -10,11 +10,11 @@ from typing import Any
 from absl import flags
 
 from jaxgan import cli
-from jaxgan.config import InputError
 from jaxgan.engine.logs import replace
+from jaxgan.errors import InputError
 from jaxgan.evaluation import samples
-from jaxgan.evaluation.samples import Metric
-from jaxgan.train_step import sampling_variables
+from jaxgan.evaluation.statistics import Metric
+from jaxgan.game import sampling_variables
 
 
 def table(metrics: Mapping[str, Metric], protocol: Mapping[str, Any]) -> str:

@@ -16,15 +16,15 @@ from absl import flags
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from jaxgan import cli, data
-from jaxgan.config import InputError, classifier_config, translation_config
+from jaxgan import algorithms, cli, data
+from jaxgan.config import classifier_config, translation_config
 from jaxgan.engine import checkpoint
 from jaxgan.engine.logs import write_config
+from jaxgan.errors import InputError
+from jaxgan.game import TrainState
 from jaxgan.interop import weights
 from jaxgan.interop.pytorch_cyclegan import Architecture, Network, read
 from jaxgan.models import facenet
-from jaxgan.train import create_algorithm, initial_state
-from jaxgan.train_step import TrainState
 
 _FLAGS = {
   "generator": "of the generator, from source to target.",
@@ -141,8 +141,8 @@ def import_facenet(
   config.optimizers.classifier = ConfigDict(
     {"name": "sgd", "learning_rate": 1e-3}
   )
-  algorithm = create_algorithm(config)
-  _, template = initial_state(config, algorithm)
+  algorithm = algorithms.create(config)
+  _, template = algorithms.initial_state(config, algorithm)
   shapes = {
     "params": template.params["classifier"],
     **template.model_state["classifier"],
@@ -242,14 +242,14 @@ def create_state(
   Raises:
     InputError: where the config cannot work, as for too small images.
   """
-  algorithm = create_algorithm(config)
-  create, _ = initial_state(config, algorithm)
+  algorithm = algorithms.create(config)
+  init, _ = algorithms.initial_state(config, algorithm)
   example = {
     key: jnp.zeros((1, *shape))
     for key, shape in data.example_shapes(config.data).items()
   }
   # The key that training would take.
-  state = create(jax.random.split(jax.random.key(config.seed), 3)[0], example)
+  state = init(jax.random.split(jax.random.key(config.seed), 3)[0], example)
   trees = {"params": state.params, "model_state": state.model_state}
   for flag, network in networks.items():
     place = _PLACES[config.algorithm][flag]

@@ -15,11 +15,12 @@ from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
 from jaxgan import cli, data
-from jaxgan.config import InputError
-from jaxgan.evaluation import feature_nets, restored
-from jaxgan.evaluation.restored import Run
+from jaxgan.engine import devices
+from jaxgan.errors import InputError
+from jaxgan.evaluation import feature_nets, sampling
+from jaxgan.evaluation.restored import RestoredRun
+from jaxgan.game import sampling_variables
 from jaxgan.models.latents import interpolate
-from jaxgan.train_step import sampling_variables
 from jaxgan.viewing import pictures
 
 _COUNTS = {
@@ -35,20 +36,22 @@ _LARGEST = 1000  # images or points of one picture, or frames
 
 
 def interpolations(
-  found: Run, variables: Any, seed: int, pairs: int, frames: int
+  found: RestoredRun, variables: Any, seed: int, pairs: int, frames: int
 ) -> np.ndarray:
   """Images `[pairs, frames, H, W, C]` from sample 2i to sample 2i + 1."""
-  ends = restored.draw(found.algorithm, seed, jnp.arange(2 * pairs))
+  ends = sampling.draw_inputs(found.algorithm, seed, jnp.arange(2 * pairs))
   t = jnp.linspace(0, 1, frames)
   latents = interpolate(found.config.latent, ends[::2], ends[1::2], t)
   return _decode(found, variables, latents)
 
 
 def walks(
-  found: Run, variables: Any, seed: int, stations: int, frames: int
+  found: RestoredRun, variables: Any, seed: int, stations: int, frames: int
 ) -> np.ndarray:
   """Images `[16, stations * frames, H, W, C]` of closed ways past samples."""
-  ends = restored.draw(found.algorithm, seed, jnp.arange(_WALKS * stations))
+  ends = sampling.draw_inputs(
+    found.algorithm, seed, jnp.arange(_WALKS * stations)
+  )
   ends = ends.reshape(_WALKS, stations, -1)
   t = jnp.arange(frames) / frames
   latents = interpolate(found.config.latent, ends, jnp.roll(ends, -1, 1), t)
@@ -56,7 +59,10 @@ def walks(
 
 
 def neighbours(
-  found: Run, images: np.ndarray, inception: str = "", classifier: str = ""
+  found: RestoredRun,
+  images: np.ndarray,
+  inception: str = "",
+  classifier: str = "",
 ) -> np.ndarray:
   """Samples, each before its nearest training images in feature space.
 
@@ -74,7 +80,7 @@ def neighbours(
   def embed(batch: np.ndarray) -> np.ndarray:
     return np.asarray(net.apply(net.variables, batch)[0])[: len(batch)]
 
-  own = np.concatenate([embed(x) for x in restored.batches(images)])
+  own = np.concatenate([embed(x) for x in sampling.batches(images)])
   source = data.create(found.config.data)
   gaps = np.full((len(own), 0), np.inf)
   nearest = np.zeros((len(own), 0), int)
@@ -82,7 +88,7 @@ def neighbours(
   with tqdm(
     total=len(source), desc="training images", unit="image", leave=False
   ) as bar:
-    for part in restored.batches(indices):
+    for part in sampling.batches(indices):
       other = embed(source[part]["image"])
       # The nearest so far and those of this batch, of which some stay.
       gaps = np.concatenate([gaps, cdist(own, other)], axis=1)
@@ -120,16 +126,18 @@ def write_folder(
   partial.replace(folder)
 
 
-def _decode(found: Run, variables: Any, latents: jax.Array) -> np.ndarray:
+def _decode(
+  found: RestoredRun, variables: Any, latents: jax.Array
+) -> np.ndarray:
   """Images `[A, B, H, W, C]` for latents `[A, B, Z]`."""
   decode, variables = (
-    restored.decoder(found.algorithm),
-    restored.replicate(variables),
+    sampling.generator(found.algorithm),
+    devices.replicate(variables),
   )
   flat = np.asarray(latents).reshape(-1, latents.shape[-1])
   images = []
-  for part in restored.batches(flat):
-    full = np.resize(part, (restored.batch_size(), *part.shape[1:]))
+  for part in sampling.batches(flat):
+    full = np.resize(part, (sampling.batch_size(), *part.shape[1:]))
     images.append(np.asarray(decode(variables, full))[: len(part)])
   images = np.concatenate(images)
   return images.reshape(*latents.shape[:2], *images.shape[1:])
@@ -197,7 +205,7 @@ def main(given: SimpleNamespace) -> None:
     raise InputError(f"kind={kind!r} needs images, not points: choose 'grid'")
   if mixture and given.count.value is None:
     count = _LARGEST
-  sample = restored.sampler(found.algorithm, seed)
+  sample = sampling.sampler(found.algorithm, seed)
   variables = sampling_variables(found.state, given.run.ema.value)
   output.parent.mkdir(parents=True, exist_ok=True)
   if kind == "folder":

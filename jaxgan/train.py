@@ -6,10 +6,6 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
-from pkgutil import iter_modules
 from typing import Any, NamedTuple
 
 import filelock
@@ -23,93 +19,34 @@ from tqdm import tqdm
 
 from jaxgan import algorithms, data
 from jaxgan import config as config_lib
-from jaxgan.config import InputError, first_line
+from jaxgan.data.augment import make_augment
+from jaxgan.data.order import shuffled_indices
+from jaxgan.data.pixels import unaugmented
 from jaxgan.engine import checkpoint
+from jaxgan.engine import devices as devices_lib
 from jaxgan.engine.devices import Parallel
-from jaxgan.engine.input_pipeline import (
-  feed,
-  make_prepare,
-  shuffled,
-  unaugmented,
-)
+from jaxgan.engine.input_pipeline import feed
 from jaxgan.engine.logs import import_wandb, open_logs, rows, write_config
+from jaxgan.engine.preemption import preemption
 from jaxgan.engine.processes import (
-  Preempted,
   Process,
-  agree,
   broadcast,
-  from_first,
-  preemption,
-  same,
+  broadcast_from_first,
+  run_on_first,
+  same_on_all,
 )
-from jaxgan.train_step import (
-  GUARDED,
-  Algorithm,
+from jaxgan.errors import InputError, NonFiniteError, Preempted, first_line
+from jaxgan.game import (
+  FINITE_METRICS,
   Batch,
+  Game,
   TrainState,
-  create_train_state,
-  make_train_step,
   minibatches,
   sampling_variables,
+  with_pretrained,
 )
+from jaxgan.train_step import make_train_step
 from jaxgan.viewing import pictures
-
-
-class NonFiniteError(ArithmeticError):
-  """A loss or gradient was not finite, and the run stops before using it."""
-
-
-def create_algorithm(config: ConfigDict) -> Algorithm:
-  """Returns what `jaxgan.algorithms.<config.algorithm>.create` makes.
-
-  Raises:
-    InputError: where there is no such algorithm.
-  """
-  name = f"jaxgan.algorithms.{config.algorithm}"
-  if not config.algorithm.isidentifier() or not find_spec(name):
-    known = ", ".join(m.name for m in iter_modules(algorithms.__path__))
-    raise InputError(f"algorithm={config.algorithm!r}: choose one of {known}")
-  module = import_module(name)
-  return module.create(config)
-
-
-def initial_state(
-  config: ConfigDict, algorithm: Algorithm
-) -> tuple[Callable[[jax.Array, Batch], TrainState], TrainState]:
-  """Returns what draws the first state from a key and a batch, and its shapes.
-
-  Raises:
-    InputError: where networks and shapes do not go together.
-  """
-  example = {
-    key: jax.ShapeDtypeStruct((1, *shape), "float32")
-    for key, shape in data.example_shapes(config.data).items()
-  }
-  create = jax.jit(
-    partial(create_train_state, algorithm),
-    # It runs once, and would gain less than compiling it well costs.
-    compiler_options={"xla_backend_optimization_level": 0}
-    if jax.default_backend() == "cpu"
-    else None,
-  )
-  try:
-    template = jax.eval_shape(create, jax.random.key(0), example)
-  except InputError:
-    raise
-  except (TypeError, ValueError, ZeroDivisionError) as e:
-    raise InputError(f"the networks cannot be built: {first_line(e)}") from e
-  if any(0 in leaf.shape for leaf in jax.tree.leaves(template.params)):
-    raise InputError("a network has a layer without units: give it some")
-  return create, template
-
-
-def with_pretrained(state: TrainState, found: Mapping[str, Any]) -> TrainState:
-  """The first state, with what `Algorithm.pretrained` found."""
-  trees = {"params": state.params, "model_state": state.model_state}
-  for name, own in found.items():
-    for key, tree in zip(trees, own, strict=True):
-      trees[key] = {**trees[key], name: tree}
-  return state.replace(**trees)
 
 
 class _Run(NamedTuple):
@@ -156,15 +93,15 @@ def train(
   config_lib.check(config, len(devices))
   workdir = pathlib.Path(workdir)
   try:
-    algorithm = create_algorithm(config)
+    algorithm = algorithms.create(config)
   except (AttributeError, KeyError) as e:  # of a locked config
     raise InputError(
       f"algorithm={config.algorithm!r} needs keys that this config has not "
       f"({first_line(e)}): choose a config of that algorithm"
     ) from e
-  mapping = devices.create(config.parallel, devices)
+  mapping = devices_lib.create(config.parallel, devices)
   process = mapping.process
-  if not same(process, config.to_json()):
+  if not same_on_all(process, config.to_json()):
     raise InputError(
       "the processes have different configs: give all of them the same flags"
     )
@@ -174,7 +111,7 @@ def train(
 
   # Before data is read or anything is written.
   import_wandb(config)
-  create, template = initial_state(config, algorithm)
+  init, template = algorithms.initial_state(config, algorithm)
   if config.eval_every:
     from jaxgan.evaluation import (
       samples,  # which trains classifiers by this function
@@ -182,11 +119,13 @@ def train(
 
     samples.check(config, config.inception)
   # Not where a checkpoint will have it.
-  begun = agree(process, lambda: any((workdir / "checkpoints").glob("[0-9]*")))
+  begun = run_on_first(
+    process, lambda: any((workdir / "checkpoints").glob("[0-9]*"))
+  )
   found = None if begun else algorithm.pretrained()
   source = data.create(config.data)
   with contextlib.ExitStack() as stack:
-    agree(process, lambda: _claim(workdir, stack))
+    run_on_first(process, lambda: _claim(workdir, stack))
     manager = None
     if process.index == 0:
       manager = stack.enter_context(checkpoint.open_manager(workdir))
@@ -206,7 +145,7 @@ def train(
         algorithm,
         step_rng,
         config.ema_decay,
-        make_prepare(config.data),
+        make_augment(config.data),
         skip=config.nonfinite == "skip",
       ),
       mapping,
@@ -214,7 +153,7 @@ def train(
     if process.index == 0:
       write_config(workdir, config)
     shown = source[
-      shuffled(
+      shuffled_indices(
         config.seed,
         np.arange(min(_shown(config), len(source))),
         len(source),
@@ -225,7 +164,7 @@ def train(
     def begin() -> TrainState:
       # There may have been the beginning of a first checkpoint, cut short.
       own = algorithm.pretrained() if found is None else found
-      return broadcast(process, with_pretrained(create(init_rng, shown), own))
+      return broadcast(process, with_pretrained(init(init_rng, shown), own))
 
     if state is None:
       state = begin()
@@ -403,7 +342,7 @@ def _owed(
   return (
     bool(config.eval_every)
     and _due(config.eval_every, step, config)
-    and not agree(
+    and not run_on_first(
       process,
       lambda: any(
         row["step"] == step and any(key.startswith("eval/") for key in row)
@@ -425,11 +364,11 @@ def _newest(
     checkpoint.wait(manager)
     return checkpoint.restore(manager, template, config)
 
-  return from_first(process, read, template)
+  return broadcast_from_first(process, read, template)
 
 
 def _painter(
-  config: ConfigDict, algorithm: Algorithm, shown: Batch, rng: jax.Array
+  config: ConfigDict, algorithm: Game, shown: Batch, rng: jax.Array
 ) -> Callable[[Any], Image.Image | None]:
   """Returns `picture(variables)`, of samples that belong to real examples."""
   sample, mixture = jax.jit(algorithm.sample), data.mixture(config.data)
@@ -532,7 +471,7 @@ def _poisoned(row: Mapping[str, np.generic]) -> str | None:
   """What kept an update of a round from being made, if anything did."""
   for key, value in row.items():
     player, name = key.split("/", 1)
-    if name in GUARDED and not np.isfinite(value):
+    if name in FINITE_METRICS and not np.isfinite(value):
       return f"{name} of the {player} is {value}"
   return None
 

@@ -1,169 +1,34 @@
 """The core: a GAN is a game of players, a training step is one round of it.
 
-An `Algorithm` says what each player minimises, with which optimizer, and in
+An `Game` says what each player minimises, with which optimizer, and in
 which order the players move. `make_train_step` turns it into a pure function
 `(state, batches) -> (state, metrics)`. Everything random is a function of
 (seed, step), and everything that changes is in one `TrainState`.
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxgan.engine.devices import pmean
-
-# Metrics of every update; where one is not finite, it is not made.
-GUARDED = ("loss", "grad_norm", "update_norm")
-
-Params = Any
-ModelState = Mapping[str, Any]
-Batch = Mapping[str, jax.Array]
-Metrics = Mapping[str, jax.Array]
-
-
-@flax.struct.dataclass
-class TrainState:
-  """All that training changes; what a checkpoint holds.
-
-  Attributes:
-    step: int32 scalar, rounds played.
-    halted: bool scalar. True once a loss, gradient or update was not finite,
-      unless such updates are skipped; from then on rounds change nothing, so
-      that the host may look late.
-    rollbacks: int32 scalar, how often the run went back to a checkpoint to
-      play on with other noise.
-    params: by player; frozen networks, which no turn updates, are here too.
-    model_state: by player: batch statistics, spectral norm vectors, image
-      pools; `{}` where there are none.
-    opt_state: by player.
-    ema_params: exponential moving averages of the params of the players in
-      `Algorithm.ema`.
-    ema_model_state: the same average of their model state, without which
-      averaged params could not be sampled from.
-  """
-
-  step: jax.Array
-  halted: jax.Array
-  rollbacks: jax.Array
-  params: dict[str, Params]
-  model_state: dict[str, ModelState]
-  opt_state: dict[str, optax.OptState]
-  ema_params: dict[str, Params]
-  ema_model_state: dict[str, ModelState]
-
-
-# loss(params, state, batch, rng) -> (scalar, (new model_state, metrics)):
-# `params` is state.params with the acting player's entry replaced by the
-# variable of differentiation; the model_state returned is that player's own,
-# equal on all devices. The loss is the mean of the scalars of all devices: for
-# most games, each is the mean over its device's examples.
-LossFn = Callable[
-  [Mapping[str, Params], TrainState, Batch, jax.Array],
-  tuple[jax.Array, tuple[ModelState, Metrics]],
-]
-
-# before(state, batches, rng) -> batches: called once at the start of a round,
-# with all its minibatches `[n, B, ...]`; entries that it adds are passed on to
-# the losses.
-RoundFn = Callable[[TrainState, Batch, jax.Array], Batch]
-
-
-class Algorithm(NamedTuple):
-  """A differentiable game.
-
-  Attributes:
-    init: `(rng, batch) -> (params, model_state)`, both by player; the batch
-      is one that initialisation may depend on.
-    losses: by player, what it minimises.
-    optimizers: by player.
-    schedule: the turns of a round, `((player, updates), ...)`.
-    sample: `(params, model_state, batch, train) -> {name: images}`, images
-      `[B, H, W, C]` in [-1, 1], one for each example of the batch, which
-      holds `latent` where there are latents; with `train`, batch norm uses
-      the batch's own statistics, and needs the axis `AXIS`. `{}` where there
-      is nothing to see.
-    ema: the players whose parameters are averaged.
-    before: what the updates of a round can share, such as generated images.
-    latents: `keys [B] -> latents [B, Z]`, one for each key; None where
-      samples are not drawn from noise.
-    directions: in which images can be translated, if they are what samples
-      are made from: by name, the entry of the batch, and that of the result,
-      whose last word is the domain that it is of.
-    pretrained: `() -> {name: (params, model_state)}`, what replaces fresh
-      values of `init` before the first round.
-    embed: `(params, model_state, images [B, H, W, C]) -> features [B, D]`,
-      what a translation is to keep of its source; None where nothing says so.
-  """
-
-  init: Callable[[jax.Array, Batch], tuple[dict[str, Params], dict[str, Any]]]
-  losses: Mapping[str, LossFn]
-  optimizers: Mapping[str, optax.GradientTransformation]
-  schedule: tuple[tuple[str, int], ...]
-  sample: Callable[..., dict[str, jax.Array]]
-  ema: tuple[str, ...] = ("generator",)
-  before: RoundFn = lambda state, batches, rng: batches
-  latents: Callable[[jax.Array], jax.Array] | None = None
-  directions: Mapping[str, tuple[str, str]] = MappingProxyType({})
-  pretrained: Callable[[], Mapping[str, tuple[Params, ModelState]]] = dict
-  embed: Callable[[Any, Any, jax.Array], jax.Array] | None = None
-
-
-def minibatches(algorithm: Algorithm) -> int:
-  """The number of minibatches that one round takes."""
-  return max(updates for _, updates in algorithm.schedule)
-
-
-def create_train_state(
-  algorithm: Algorithm, rng: jax.Array, batch: Batch
-) -> TrainState:
-  """Returns the state before the first round.
-
-  Args:
-    algorithm: the game.
-    rng: a key.
-    batch: the first examples, `[B, ...]`.
-  """
-  params, model_state = algorithm.init(rng, batch)
-
-  def copies(tree: dict[str, Any]) -> dict[str, Any]:
-    # The step donates its state, and no buffer can be donated twice.
-    return {p: jax.tree.map(jnp.copy, tree[p]) for p in algorithm.ema}
-
-  return TrainState(
-    step=jnp.int32(0),
-    halted=jnp.bool_(False),
-    rollbacks=jnp.int32(0),
-    params=params,
-    model_state=model_state,
-    opt_state={
-      player: optimizer.init(params[player])
-      for player, optimizer in algorithm.optimizers.items()
-    },
-    ema_params=copies(params),
-    ema_model_state=copies(model_state),
-  )
-
-
-def sampling_variables(
-  state: TrainState, ema: bool = True
-) -> tuple[dict[str, Params], dict[str, ModelState]]:
-  """The params and model state for `Algorithm.sample`, averaged or raw."""
-  if not ema:
-    return state.params, state.model_state
-  return (
-    {**state.params, **state.ema_params},
-    {**state.model_state, **state.ema_model_state},
-  )
+from jaxgan.game import (
+  FINITE_METRICS,
+  Batch,
+  Game,
+  Metrics,
+  ModelState,
+  Params,
+  TrainState,
+  minibatches,
+  pmean,
+)
 
 
 def make_train_step(
-  algorithm: Algorithm,
+  algorithm: Game,
   rng: jax.Array,
   ema_decay: float,
   prepare: Callable[[Batch, jax.Array], Batch] = lambda batch, rng: batch,
@@ -213,7 +78,7 @@ def make_train_step(
       model_state={**state.model_state, player: model_state},
       opt_state={**state.opt_state, player: opt_state},
     )
-    finite = jnp.isfinite(jnp.stack([metrics[name] for name in GUARDED]))
+    finite = jnp.isfinite(jnp.stack([metrics[name] for name in FINITE_METRICS]))
     if skip:
       return unless(~finite.all(), new, state), metrics
     halted = state.halted | ~finite.all()

@@ -20,11 +20,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from jaxgan import cli, data
-from jaxgan.config import InputError
 from jaxgan.data import images
-from jaxgan.engine.input_pipeline import to_float, to_uint8
-from jaxgan.evaluation.restored import Run
-from jaxgan.train_step import sampling_variables
+from jaxgan.data.pixels import to_float, to_uint8
+from jaxgan.errors import InputError
+from jaxgan.evaluation.restored import RestoredRun
+from jaxgan.game import sampling_variables
 
 _LARGEST = 1 << 22  # pixels of an image for the network
 
@@ -43,7 +43,7 @@ class Translation(NamedTuple):
 
 
 def translator(
-  found: Run,
+  found: RestoredRun,
   direction: str = "forward",
   seed: int = 0,
   ema: bool = True,

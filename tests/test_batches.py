@@ -9,21 +9,19 @@ from conftest import data_config, write_images
 from ml_collections import ConfigDict
 
 from jaxgan import data
-from jaxgan.config import InputError, translation_config
+from jaxgan.config import translation_config
 from jaxgan.data import images
 from jaxgan.data.arrays import ArraySource
+from jaxgan.data.augment import make_augment
+from jaxgan.data.order import shuffled_indices
+from jaxgan.data.pixels import to_float, unaugmented
 from jaxgan.data.translation import Domain, Unpaired
+from jaxgan.engine import devices as devices_lib
 from jaxgan.engine import input_pipeline as batches_lib
-from jaxgan.engine.devices import AXIS
-from jaxgan.engine.input_pipeline import (
-  batches,
-  feed,
-  make_prepare,
-  shuffled,
-  to_float,
-  unaugmented,
-)
+from jaxgan.engine.input_pipeline import batches, feed
 from jaxgan.engine.processes import Process
+from jaxgan.errors import InputError
+from jaxgan.game import AXIS
 
 
 def numbers(length=50):
@@ -42,20 +40,20 @@ def take(source, start, stop, name="image", **how):
 
 
 def test_every_epoch_is_a_permutation():
-  indices = shuffled(0, np.arange(150), 50)
+  indices = shuffled_indices(0, np.arange(150), 50)
   epochs = indices.reshape(3, 50)
   for epoch in epochs:
     np.testing.assert_array_equal(np.sort(epoch), np.arange(50))
   assert (epochs[0] != epochs[1]).any()
-  assert (shuffled(1, np.arange(50), 50) != epochs[0]).any()
+  assert (shuffled_indices(1, np.arange(50), 50) != epochs[0]).any()
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 50, 1797, 60_000])
 def test_device_and_host_shuffle_alike(length):
   first = 2 * length - 1
   positions = np.arange(first, first + 2 * length + 3)
-  on_device = jax.jit(lambda x: shuffled(7, x, length, jnp))
-  indices = shuffled(7, positions, length)
+  on_device = jax.jit(lambda x: shuffled_indices(7, x, length, jnp))
+  indices = shuffled_indices(7, positions, length)
   np.testing.assert_array_equal(indices, on_device(positions.astype(np.uint32)))
   np.testing.assert_array_equal(
     np.sort(indices[1 : length + 1]), np.arange(length)
@@ -64,7 +62,7 @@ def test_device_and_host_shuffle_alike(length):
 
 def test_shuffle_is_uniform():
   # Where example 0 goes in 4000 epochs of 20: counts of mean 200, sd 14.
-  indices = shuffled(0, np.arange(20 * 4000), 20).reshape(4000, 20)
+  indices = shuffled_indices(0, np.arange(20 * 4000), 20).reshape(4000, 20)
   counts = np.bincount(np.argmin(indices, axis=1), minlength=20)
   assert abs(counts - 200).max() < 60
   # Neighbours are not kept together: 4000 * 19 / 20 / 20 = 190 times for each
@@ -95,7 +93,7 @@ def test_resident_data_feeds_the_same_minibatches(
     return state.replace(step=state.step + 1), seen
 
   def seen(devices):
-    mapping = devices.create(kind, jax.devices()[:devices])
+    mapping = devices_lib.create(kind, jax.devices()[:devices])
     mapped, inputs = feed(source, settings, 2, step, mapping)
     state = mapping.replicate(Counter(step=jnp.int32(4)))
     rounds = []
@@ -206,7 +204,7 @@ def test_too_few_images(source, message):
 
 def prepare_all(settings, batch, seed=0):
   fn = jax.vmap(
-    lambda x: make_prepare(settings)(x, jax.random.key(seed)), axis_name=AXIS
+    lambda x: make_augment(settings)(x, jax.random.key(seed)), axis_name=AXIS
   )
   out = fn({name: array[None] for name, array in batch.items()})
   return {name: np.array(array[0]) for name, array in out.items()}

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import pytest
 from conftest import ROOT, load_config, shrink
 
-from jaxgan import benchmark
+from jaxgan import algorithms, benchmark
 from jaxgan.models.layers.cpu import convolutions
-from jaxgan.train import create_algorithm, initial_state
 from jaxgan.train_step import make_train_step
 
 X, W = jnp.ones((2, 8, 8, 3)), jnp.ones((4, 4, 3, 5))
@@ -60,8 +59,8 @@ def test_flops_are_those_of_all_devices():
   on_all = benchmark.prepare(config).flops
   config.batch_size //= jax.device_count()
   images = jax.ShapeDtypeStruct((1, config.batch_size, 2), "float32")
-  algorithm = create_algorithm(config)
-  _, state = initial_state(config, algorithm)
+  algorithm = algorithms.create(config)
+  _, state = algorithms.initial_state(config, algorithm)
   step = make_train_step(algorithm, jax.random.key(1), config.ema_decay)
   on_one = benchmark.count_flops(step, state, {"image": images})
   assert on_all == jax.device_count() * on_one > 0
@@ -79,7 +78,7 @@ def test_the_pytorch_peer_has_the_same_networks(peer):
   speed = import_module("speed")
   for name in speed.ROUNDS:
     config = speed.load(name, {})
-    _, template = initial_state(config, create_algorithm(config))
+    _, template = algorithms.initial_state(config, algorithms.create(config))
     count = sum(x.size for x in jax.tree.leaves(template.params))
     assert peer.prepare(config, False, "cpu").parameters == count, name
 
@@ -108,7 +107,7 @@ def test_the_pytorch_peers_of_translation_play(peer, row, network):
   config.generator.update(width=4, **network)
   config.critic.width = 4
   config.data.update(image_size=32, margin=4)
-  _, template = initial_state(config, create_algorithm(config))
+  _, template = algorithms.initial_state(config, algorithms.create(config))
   assert set(template.params) == {"generator", "critic"}
   theirs = peer.prepare(config, False, "cpu")
   count = sum(x.size for x in jax.tree.leaves(template.params))

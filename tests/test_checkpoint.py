@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import load_config
 
-from jaxgan.config import InputError
 from jaxgan.engine import checkpoint
-from jaxgan.train_step import TrainState
+from jaxgan.errors import InputError
+from jaxgan.game import TrainState
 
 CONFIG = load_config("dcgan")
 

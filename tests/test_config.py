@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import config as config_lib
 from jaxgan.algorithms import gan
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 
 
 def changed(name, preset=None, **values):

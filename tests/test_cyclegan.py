@@ -17,8 +17,8 @@ from test_translation import (
 )
 from test_unroll import alone
 
-from jaxgan.train import create_algorithm, initial_state
-from jaxgan.train_step import sampling_variables
+from jaxgan import algorithms
+from jaxgan.game import sampling_variables
 
 WAYS = {"forward": ("source", "target"), "backward": ("target", "source")}
 BACK = {"forward": "backward", "backward": "forward"}
@@ -293,6 +293,6 @@ def test_samples():
 
 def test_a_run_may_have_no_pool():
   config = tiny("cyclegan", pool_size=0)
-  _, template = initial_state(config, create_algorithm(config))
+  _, template = algorithms.initial_state(config, algorithms.create(config))
   pools = template.model_state["critic"]["pool"]
   assert {pool.images.shape[0] for pool in pools.values()} == {0}

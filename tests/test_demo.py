@@ -22,10 +22,11 @@ from PIL import Image
 from jaxgan import demo
 from jaxgan.applications import demo_models
 from jaxgan.applications import export_space as space_lib
-from jaxgan.config import InputError, flatten
-from jaxgan.evaluation import restored
+from jaxgan.config import flatten
+from jaxgan.errors import InputError
+from jaxgan.evaluation import restored, sampling
+from jaxgan.game import sampling_variables
 from jaxgan.train import train
-from jaxgan.train_step import sampling_variables
 from jaxgan.translate import translator
 from jaxgan.viewing import pictures
 
@@ -266,7 +267,7 @@ def test_samples_follow_the_sliders(page):
 def test_samples_are_those_of_the_run(runs):
   found = restored.load(runs / "nsgan")
   sample = demo_models.sampler(found)
-  drawn = restored.sampler(found.algorithm, 5)
+  drawn = sampling.sampler(found.algorithm, 5)
   images = next(drawn(sampling_variables(found.state), 4))
   expected = pictures.grid(np.asarray(images))
 

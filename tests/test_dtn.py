@@ -19,17 +19,14 @@ from test_translation import (
   start,
 )
 
-from jaxgan import data, models
+from jaxgan import algorithms, data, models
 from jaxgan.algorithms import dtn
 from jaxgan.algorithms.one_sided import FORWARD, IDENTITY
-from jaxgan.config import InputError, base_config
-from jaxgan.evaluation import feature_nets, restored
-from jaxgan.train import (
-  create_algorithm,
-  initial_state,
-  train,
-  with_pretrained,
-)
+from jaxgan.config import base_config
+from jaxgan.errors import InputError
+from jaxgan.evaluation import classifiers, restored
+from jaxgan.game import with_pretrained
+from jaxgan.train import train
 
 TERMS = ("adversarial", "constancy", "identity", "total_variation")
 
@@ -209,7 +206,7 @@ def test_weight_0_removes_a_gradient():
   _, state, batches = start(tiny())
 
   def gradient(**values):
-    algorithm = create_algorithm(tiny(**weights_of(**values)))
+    algorithm = algorithms.create(tiny(**weights_of(**values)))
     (total, (_, metrics)), found = loss_of(
       algorithm, "generator", state, first_of(batches)
     )
@@ -233,7 +230,7 @@ def test_the_feature_net_is_what_it_was(tmp_path):
   config = shrink(load_config("dtn"))
   config.update(steps=3, eval_every=0)
   state = train(config, tmp_path)
-  params, model_state = feature_nets.weights_of(
+  params, model_state = classifiers.weights_of(
     feature_net(), config.features.network, (16, 16, 1)
   )
   for found in (state, restored.load(tmp_path).state):
@@ -242,9 +239,9 @@ def test_the_feature_net_is_what_it_was(tmp_path):
       (found.params["features"], found.model_state["features"]),
       (params, model_state),
     )
-  algorithm = create_algorithm(config)
-  create, _ = initial_state(config, algorithm)
-  fresh = create(jax.random.split(jax.random.key(0), 3)[0], {})
+  algorithm = algorithms.create(config)
+  init, _ = algorithms.initial_state(config, algorithm)
+  fresh = init(jax.random.split(jax.random.key(0), 3)[0], {})
   for player in ("generator", "critic"):
     for new, old in zip(
       jax.tree.leaves(state.params[player]),
@@ -263,7 +260,7 @@ def test_a_first_checkpoint_that_was_cut_short(tmp_path):
   config = shrink(load_config("dtn"))
   config.update(steps=1, eval_every=0)
   state = train(config, tmp_path)
-  params, _ = feature_nets.weights_of(
+  params, _ = classifiers.weights_of(
     feature_net(), config.features.network, (16, 16, 1)
   )
   jax.tree.map(np.testing.assert_array_equal, state.params["features"], params)
@@ -271,7 +268,7 @@ def test_a_first_checkpoint_that_was_cut_short(tmp_path):
 
 def test_devices_do_not_change_the_result():
   config = tiny(n_critic=2, **{"weights.total_variation": 1.0})
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   one, metrics = play(algorithm, pairs(config, 2), 3)
   eight, theirs = play(
     algorithm, pairs(config, 2), 3, devices=8, kind="shard_map"
@@ -284,7 +281,7 @@ def test_devices_do_not_change_the_result():
 
 def test_more_turns_of_the_generator():
   config = tiny(n_critic=1, n_generator=2)
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   assert algorithm.schedule == (("critic", 1), ("generator", 2))
   state, _ = play(algorithm, pairs(config, 2), 1)
   assert not state.halted
@@ -316,14 +313,14 @@ def test_samples_are_of_both_domains():
 
 def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-  brief = feature_nets.classifier_config
+  brief = classifiers.classifier_config
 
   def two_rounds(preset):
     config = brief(preset)
     config.steps = 2
     return config
 
-  monkeypatch.setattr(feature_nets, "classifier_config", two_rounds)
+  monkeypatch.setattr(classifiers, "classifier_config", two_rounds)
   config = shrink(load_config("dtn"))
   config.features.update(workdir="", image_size=0, channels=0)
   config.update(steps=1, eval_every=0)
@@ -331,7 +328,7 @@ def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   config.data.source.split = "test"
   train(config, tmp_path / "first")
   assert "training a classifier of digits, once" in capsys.readouterr().out
-  create_algorithm(config).pretrained()
+  algorithms.create(config).pretrained()
   assert "once" not in capsys.readouterr().out
   (folder,) = (
     x for x in (tmp_path / "cache/jaxgan/classifiers").iterdir() if x.is_dir()
@@ -392,7 +389,7 @@ def test_the_digits_of_the_paper(tmp_path, monkeypatch):
     config.update(steps=1, batch_size=16)
     return config
 
-  monkeypatch.setattr(feature_nets, "classifier_config", brief)
+  monkeypatch.setattr(classifiers, "classifier_config", brief)
   config = load_config("dtn", "svhn_mnist")
   config.update(steps=1, batch_size=16, eval_every=0)
   config.generator.width = config.critic.width = 4
@@ -435,31 +432,31 @@ def test_bad_values_are_refused(values, message):
   config = tiny()
   config.update_from_flattened_dict(values)
   with pytest.raises(InputError, match=message):
-    initial_state(config, create_algorithm(config))
+    algorithms.initial_state(config, algorithms.create(config))
 
 
 def test_single_images_are_refused():
   config = tiny()
   config.data = base_config("digits").data
   with pytest.raises(InputError, match="dtn translates images: choose a p"):
-    create_algorithm(config)
+    algorithms.create(config)
 
 
 def test_other_feature_nets_are_refused(tmp_path):
   config = tiny()
   config.features.network.widths = (8, 16)
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   with pytest.raises(InputError, match="set features.network to the former"):
     algorithm.pretrained()
   config = tiny(**{"features.image_size": 32})
   with pytest.raises(InputError, match=r"\[16, 16, 1\], not \[32, 32, 1\]"):
-    create_algorithm(config).pretrained()
+    algorithms.create(config).pretrained()
   config = tiny(**{"features.workdir": str(tmp_path)})
   with pytest.raises(InputError, match="holds no checkpoints"):
-    create_algorithm(config).pretrained()
+    algorithms.create(config).pretrained()
   config = load_config("dtn", "faces")
   with pytest.raises(InputError, match="import_torch --features"):
-    create_algorithm(config).pretrained()
+    algorithms.create(config).pretrained()
 
 
 def test_images_of_six_by_six_doubled():

@@ -14,12 +14,11 @@ from conftest import load_config, shrink
 from test_published import randomised, saved
 from test_translation import first_of, loss_of, start
 
-from jaxgan import import_torch
-from jaxgan.config import InputError
+from jaxgan import algorithms, import_torch
+from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
+from jaxgan.game import sampling_variables, with_pretrained
 from jaxgan.models import facenet
-from jaxgan.train import create_algorithm, with_pretrained
-from jaxgan.train_step import sampling_variables
 
 torch = pytest.importorskip("torch")
 PEOPLE = 11
@@ -123,7 +122,7 @@ def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
   # The wrong number of people names the key.
   config.features.network.classes = 8631
   with pytest.raises(InputError, match="set features.network to the former"):
-    create_algorithm(config).pretrained()
+    algorithms.create(config).pretrained()
 
 
 def test_other_files_are_refused(tmp_path):

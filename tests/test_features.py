@@ -8,13 +8,13 @@ import pytest
 from conftest import data_config, load_config, shrink
 from flax.traverse_util import flatten_dict
 
-from jaxgan import data
-from jaxgan.config import InputError
-from jaxgan.evaluation import feature_nets, restored
+from jaxgan import algorithms, data
+from jaxgan.errors import InputError
+from jaxgan.evaluation import classifiers, feature_nets, sampling
+from jaxgan.game import sampling_variables
 from jaxgan.models import inception
 from jaxgan.models.lenet import Classifier
-from jaxgan.train import create_algorithm, initial_state, train
-from jaxgan.train_step import sampling_variables
+from jaxgan.train import train
 
 
 def apply(module, images, key=0, train=False):
@@ -83,7 +83,7 @@ def test_batches_of_any_size_agree(workdir):
   images = data.create(data_config("digits"))[np.arange(40)]["image"]
   whole = np.asarray(net.apply(net.variables, images)[0])
   part = np.asarray(net.apply(net.variables, jax.numpy.asarray(images[:3]))[0])
-  assert len(whole) == len(part) == restored.batch_size()
+  assert len(whole) == len(part) == sampling.batch_size()
   np.testing.assert_allclose(part[:3], whole[:3], rtol=1e-4, atol=1e-5)
 
 
@@ -117,14 +117,14 @@ def test_images_without_labels_need_inception(workdir, tmp_path):
     feature_nets.check(config, "a", "b")
   config = load_config("classifier", "folder")
   with pytest.raises(InputError, match="no images with labels"):
-    create_algorithm(config)
+    algorithms.create(config)
 
 
 def test_another_number_of_labels_is_refused():
   config = load_config("classifier")
   config.classifier.classes = 7
   with pytest.raises(InputError, match="classifier.classes=10"):
-    create_algorithm(config)
+    algorithms.create(config)
 
 
 def test_a_classifier_outlives_its_data(tmp_path):
@@ -148,7 +148,7 @@ def tiny(preset):
 
 def test_a_classifier_is_trained_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-  monkeypatch.setattr(feature_nets, "classifier_config", tiny)
+  monkeypatch.setattr(classifiers, "classifier_config", tiny)
   config = load_config("dcgan", "digits")
   config.data.flip = True  # how a GAN's data is augmented does not matter
   folder = tmp_path / "jaxgan/classifiers"
@@ -178,8 +178,8 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_the_stacked_preset_classifies_channels():
   config = load_config("classifier", "stacked_digits")
-  algorithm = create_algorithm(config)
-  _, template = initial_state(config, algorithm)
+  algorithm = algorithms.create(config)
+  _, template = algorithms.initial_state(config, algorithm)
   params, _ = sampling_variables(template)
   kernels = [leaf.shape for leaf in jax.tree.leaves(params["classifier"])]
   assert (5, 5, 1, 32) in kernels  # grey input
@@ -188,7 +188,7 @@ def test_the_stacked_preset_classifies_channels():
 
 def test_inception_has_the_plain_names(tmp_path, monkeypatch):
   numpy = pytest.importorskip("safetensors.numpy")
-  monkeypatch.setattr(restored, "BATCH", 8)
+  monkeypatch.setattr(sampling, "BATCH", 8)
   shape = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
   module = inception.Inception()
   variables = jax.eval_shape(module.init, jax.random.key(0), shape)

@@ -29,9 +29,9 @@ from PIL import Image
 from test_checkpoint import make_state
 
 from jaxgan import cli
-from jaxgan.config import InputError
 from jaxgan.data.images import decode, open_image
 from jaxgan.engine import checkpoint
+from jaxgan.errors import InputError
 from jaxgan.train import train
 
 COUNT = os.environ.get("JAXGAN_FUZZ")

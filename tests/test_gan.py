@@ -13,9 +13,10 @@ from test_train_step import difference, play, random_batches
 from test_unroll import alone
 
 from jaxgan.algorithms import gan
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
+from jaxgan.game import create_train_state
 from jaxgan.objectives import losses
-from jaxgan.train_step import create_train_state, make_train_step
+from jaxgan.train_step import make_train_step
 
 SWITCHES = {
   "unroll_steps": 1,

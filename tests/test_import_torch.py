@@ -21,10 +21,11 @@ from test_published import (
 )
 
 from jaxgan import import_torch, models
-from jaxgan.config import InputError, differences
+from jaxgan.config import differences
+from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
+from jaxgan.game import sampling_variables
 from jaxgan.interop import pytorch_cyclegan
-from jaxgan.train_step import sampling_variables
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

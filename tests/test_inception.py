@@ -10,14 +10,10 @@ import numpy as np
 import pytest
 from conftest import import_torch_fidelity
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.interop import weights
-from jaxgan.models.inception import (
-  SIDE,
-  Inception,
-  inception_variables,
-  resize,
-)
+from jaxgan.interop.inception import inception_variables
+from jaxgan.models.inception import SIDE, Inception, resize
 
 
 def random_images(*shape):

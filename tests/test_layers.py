@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.models import resnet
 from jaxgan.models.layers import conv
 

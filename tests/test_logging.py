@@ -7,8 +7,8 @@ import sys
 import pytest
 from conftest import ROOT, command, load_config, shrink
 
-from jaxgan.config import InputError
 from jaxgan.engine import logs
+from jaxgan.errors import InputError
 from jaxgan.train import train
 
 BLOCK = 1 << 15

@@ -10,16 +10,21 @@ import pytest
 from conftest import command, data_config, load_config, shrink, write_images
 from test_checkpoint import data_file, flip
 
-from jaxgan import data
-from jaxgan.config import InputError
+from jaxgan import algorithms, data
 from jaxgan.data.arrays import ArraySource
-from jaxgan.engine import checkpoint, logs
-from jaxgan.engine.input_pipeline import to_uint8
-from jaxgan.engine.processes import Preempted
-from jaxgan.evaluation import feature_nets, restored, samples
+from jaxgan.data.pixels import to_uint8
+from jaxgan.engine import checkpoint, devices, logs
+from jaxgan.errors import InputError, Preempted
+from jaxgan.evaluation import (
+  feature_nets,
+  restored,
+  samples,
+  sampling,
+  statistics,
+)
 from jaxgan.evaluation.feature_nets import FeatureNet
-from jaxgan.train import create_algorithm, train
-from jaxgan.train_step import sampling_variables
+from jaxgan.game import sampling_variables
+from jaxgan.train import train
 
 
 def plain_net(size=3, classes=10):
@@ -35,16 +40,18 @@ def plain_net(size=3, classes=10):
 @pytest.fixture
 def few(monkeypatch):
   """Batches of 16, so that there are several."""
-  monkeypatch.setattr(restored, "BATCH", 16)
+  monkeypatch.setattr(sampling, "BATCH", 16)
 
 
 def test_statistics_are_those_of_all_images(few, monkeypatch):
-  monkeypatch.setattr(samples, "KEPT", 40)
+  monkeypatch.setattr(statistics, "KEPT", 40)
   net = plain_net()
   images = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 1), np.uint8)
   source = ArraySource({"image": images, "label": np.arange(70) % 10})
   order = np.arange(70)[::-1]
-  found = samples.collect(net, restored.examples(source, order), 70, "images")
+  found = statistics.collect(
+    net, sampling.examples(source, order), 70, "images"
+  )
   expected = images[::-1].reshape(70, -1)[:, 100:103] / 255
   np.testing.assert_allclose(found.moments.mean, expected.mean(0), rtol=1e-6)
   np.testing.assert_allclose(
@@ -58,19 +65,19 @@ def test_statistics_are_those_of_all_images(few, monkeypatch):
 def test_reference_and_floor(few):
   config = data_config("digits")
   net = plain_net()
-  real = samples.reference(config, net)
+  real = statistics.reference(config, net)
   assert len(real.real.labels) == 1437
   protocol = real.protocol
   assert protocol["held_out_split"] == "test"
   assert [protocol[k] for k in ("real", "floor", "samples")] == [1437, 360, 360]
 
-  def statistics(split, count):
+  def collected(split, count):
     source = data.create(data_config("digits", split=split))
     order = np.arange(count)
-    return samples.collect(net, restored.examples(source, order), count, "x")
+    return statistics.collect(net, sampling.examples(source, order), count, "x")
 
   # The floor is what the held-out images get as samples.
-  as_samples = samples.compare(real, statistics("test", 360))
+  as_samples = statistics.compare(real, collected("test", 360))
   for name, metric in as_samples.items():
     np.testing.assert_allclose(
       metric.value, metric.floor, rtol=0.2, err_msg=name
@@ -82,7 +89,7 @@ def test_reference_and_floor(few):
     "pixels-FID", "pixels-KID", "pixels-reverse KL",
   ]  # fmt: skip
   # The training images themselves are nearer.
-  metrics = samples.compare(real, statistics("train", 1437))
+  metrics = statistics.compare(real, collected("train", 1437))
   assert abs(metrics["pixels-FID"].value) < 1e-12
   assert metrics["pixels-FID"].floor > 1e-4
   assert metrics["pixels-precision"].value == 1
@@ -92,13 +99,13 @@ def test_reference_and_floor(few):
 def test_floors_are_of_as_many_images_as_there_are_samples(few):
   config = data_config("digits")
   for count, floor in ((100, 100), (360, 360), (500, 360)):
-    protocol = samples.reference(config, plain_net(), count).protocol
+    protocol = statistics.reference(config, plain_net(), count).protocol
     assert (protocol["samples"], protocol["floor"]) == (count, floor)
 
 
 def test_a_limit_on_the_real_images(few):
   whole, part = (
-    samples.reference(data_config("digits"), plain_net(), most=most)
+    statistics.reference(data_config("digits"), plain_net(), most=most)
     for most in (0, 50)
   )
   assert len(part.real.labels) == part.protocol["real"] == 50
@@ -110,7 +117,7 @@ def test_a_folder_has_halves_for_a_floor(few, tmp_path):
   write_images(tmp_path, 41, mode="L")
   config = data_config(path=str(tmp_path), image_size=20, channels=1)
   net = plain_net(classes=0)
-  real = samples.reference(config, net)
+  real = statistics.reference(config, net)
   images = data.create(config)[np.arange(41)]["image"].reshape(41, -1)
   np.testing.assert_allclose(
     real.real.moments.mean, images[:, 100:103].mean(0) / 255, rtol=1e-6
@@ -127,20 +134,22 @@ def test_too_few_images_say_how_many_are_needed(few, monkeypatch, tmp_path):
   write_images(tmp_path, 3, mode="L")
   config = data_config(path=str(tmp_path), image_size=20, channels=1)
   with pytest.raises(InputError, match="3 real images: .* at least 4"):
-    samples.reference(config, plain_net(classes=0))
+    statistics.reference(config, plain_net(classes=0))
   monkeypatch.setattr(feature_nets, "create", lambda *_: plain_net())
   config = shrink(load_config("nsgan"))
   with pytest.raises(InputError, match="3 samples: .* at least 4"):
-    samples.create(config, create_algorithm(config), 3)
+    samples.create(config, algorithms.create(config), 3)
 
 
 def test_a_floor_that_cannot_be_had_is_none(few, monkeypatch):
   config = data_config("digits")
   net = plain_net(size=20)
   monkeypatch.setattr(
-    data, "create", lambda c, create=data.create: _first(create(c), c)
+    data,
+    "create",
+    lambda c, create=data.create: _first(create(c), c),
   )
-  real = samples.reference(config, net, count=25)
+  real = statistics.reference(config, net, count=25)
   assert real.floors["FID"] is None
   assert real.floors["precision"] is not None
 
@@ -169,12 +178,12 @@ def test_points():
 
 def test_samples_do_not_depend_on_their_batch(monkeypatch):
   config = shrink(load_config("dcgan"))
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   params, model_state = algorithm.init(jax.random.key(0), {})
   images = {}
   for size in (16, 24):
-    monkeypatch.setattr(restored, "BATCH", size)
-    sample = restored.sampler(algorithm, seed=3)
+    monkeypatch.setattr(sampling, "BATCH", size)
+    sample = sampling.sampler(algorithm, seed=3)
     batches = list(map(np.asarray, sample((params, model_state), 40)))
     assert sum(map(len, batches)) == 40
     images[size] = np.concatenate(batches)
@@ -182,21 +191,21 @@ def test_samples_do_not_depend_on_their_batch(monkeypatch):
   difference = images[16].astype(int) - images[24]
   assert np.abs(difference).max() <= 1  # rounded after sums in another order
   # With the batch's own statistics, the batch matters.
-  sample = restored.sampler(algorithm, 3, batch_statistics=True)
+  sample = sampling.sampler(algorithm, 3, batch_statistics=True)
   other = np.concatenate(list(sample((params, model_state), 40)))
   assert np.abs(other.astype(int) - images[24]).mean() > 0.5
-  seeds = restored.sampler(algorithm, seed=4)
+  seeds = sampling.sampler(algorithm, seed=4)
   assert (np.asarray(next(seeds((params, model_state), 8))) != other[:8]).any()
 
 
 def test_batch_statistics_are_of_all_devices():
   # Eight simulated devices against the whole batch on one.
   config = shrink(load_config("dcgan"))
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   params, model_state = algorithm.init(jax.random.key(0), {})
-  z = restored.draw(algorithm, 0, np.arange(16))
-  variables = restored.replicate((params, model_state))
-  found = restored.decoder(algorithm, True)(variables, z)
+  z = sampling.draw_inputs(algorithm, 0, np.arange(16))
+  variables = devices.replicate((params, model_state))
+  found = sampling.generator(algorithm, True)(variables, z)
   alone = jax.vmap(
     lambda z: algorithm.sample(params, model_state, {"latent": z}, True),
     axis_name="batch",
@@ -229,8 +238,8 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
       params, _ = variables
       assert set(params) == {"generator", "critic"}
       return {
-        "first": samples.Metric(next(scores), 0.5, True),
-        "second": samples.Metric(1.0, None, False),
+        "first": statistics.Metric(next(scores), 0.5, True),
+        "second": statistics.Metric(1.0, None, False),
       }
 
     return evaluate, {}
@@ -361,8 +370,8 @@ def test_the_command(workdir):
   arguments = ("--workdir=gan", "--classifier=classifier", "--samples=300")
   path = workdir / "gan" / "evaluation.json"
   results = []
-  for devices in (1, 2):
-    result = command("evaluate", *arguments, cwd=workdir, devices=devices)
+  for count in (1, 2):
+    result = command("evaluate", *arguments, cwd=workdir, devices=count)
     assert result.returncode == 0, result.stderr
     results.append(json.loads(path.read_text()))
   assert "digits-FID" in result.stdout

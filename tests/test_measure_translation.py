@@ -9,20 +9,26 @@ import pytest
 from conftest import command, load_config, shrink, write_images
 from scipy import signal
 
-from jaxgan import data
+from jaxgan import algorithms, data
 from jaxgan.algorithms.one_sided import BACKWARD, FORWARD
-from jaxgan.config import InputError
-from jaxgan.evaluation import feature_nets, restored, samples, translations
+from jaxgan.errors import InputError
+from jaxgan.evaluation import (
+  feature_nets,
+  restored,
+  samples,
+  sampling,
+  translations,
+)
 from jaxgan.evaluation.feature_nets import FeatureNet
 from jaxgan.evaluation.metrics import image_pairs
-from jaxgan.evaluation.samples import no_pause
-from jaxgan.train import create_algorithm, train
+from jaxgan.evaluation.statistics import no_pause
+from jaxgan.train import train
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
   """Batches of 16, so that there are several."""
-  monkeypatch.setattr(restored, "BATCH", 16)
+  monkeypatch.setattr(sampling, "BATCH", 16)
 
 
 def shifting(algorithm, shift):
@@ -56,7 +62,7 @@ def ink_net(config, *_):
 def test_unpaired_digits(monkeypatch):
   monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("cyclegan"))
-  algorithm = shifting(create_algorithm(config), 0.5)
+  algorithm = shifting(algorithms.create(config), 0.5)
   evaluate, protocol = samples.create(config, algorithm, count=70)
   metrics = evaluate(({}, {}))
   held_out = data.held_out(config.data)
@@ -104,7 +110,7 @@ def test_what_should_not_change_and_what_should_be_kept(monkeypatch):
   def embed(params, model_state, images):
     return images[:, 4, 4:12, 0] + 1.5
 
-  algorithm = create_algorithm(config)._replace(sample=sample, embed=embed)
+  algorithm = algorithms.create(config)._replace(sample=sample, embed=embed)
   evaluate, protocol = samples.create(config, algorithm, count=70)
   metrics = evaluate(({}, {}))
   held_out = data.held_out(config.data)
@@ -140,7 +146,7 @@ def test_pairs_without_labels_or_another_split(tmp_path, monkeypatch):
   config.data.update(path=str(tmp_path), image_size=16)
   config.generator.downs = 4
   config.critic.layers = 1
-  algorithm = shifting(create_algorithm(config), 0.0)
+  algorithm = shifting(algorithms.create(config), 0.0)
   evaluate, protocol = samples.create(config, algorithm)
   metrics = evaluate(({}, {}))
   assert list(metrics) == ["L1", "PSNR", "SSIM", "cycle L1"]
@@ -188,7 +194,7 @@ def test_ssim_against_its_formula():
 def test_noise_is_that_of_the_image_and_the_seed():
   config = shrink(load_config("pix2pix"))
   config.batch_size = 1  # or the running statistics would level all out
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   params, model_state = jax.jit(algorithm.init)(jax.random.key(0), {})
   results = {}
   for count, seed in ((40, 0), (20, 0), (20, 1)):
@@ -231,7 +237,7 @@ def test_few_images(count, monkeypatch):
   # Where there are too few for a metric, it is left out.
   monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("l1_translation"))
-  algorithm = shifting(create_algorithm(config), 0.5)
+  algorithm = shifting(algorithms.create(config), 0.5)
   evaluate, _ = samples.create(config, algorithm, count=count)
   metrics = evaluate(({}, {}))
   assert all(np.isfinite(m.value) for m in metrics.values())
@@ -266,6 +272,6 @@ def test_evaluation_by_the_command(tmp_path):
   with pytest.raises(InputError, match="not"):
     samples.create(
       config,
-      create_algorithm(config),
+      algorithms.create(config),
       classifier=str(tmp_path / "classifier"),
     )

@@ -18,11 +18,11 @@ from jaxgan.evaluation.metrics.classifier_scores import (
 )
 from jaxgan.evaluation.metrics.distances import (
   Moments,
-  frechet,
-  kernel,
+  frechet_distance,
+  kid,
   merge,
   moments,
-  neighbourhoods,
+  prdc,
 )
 from jaxgan.evaluation.metrics.points import modes, wasserstein
 
@@ -79,19 +79,23 @@ def gaussian(mean, covariance, count=1000):
 def test_frechet_of_diagonal_covariances():
   a = gaussian([0.0, 1, 2], np.diag([1.0, 4, 9]))
   b = gaussian([1.0, 1, 4], np.diag([4.0, 4, 0]), count=50)
-  np.testing.assert_allclose(frechet(a, b), (1 + 4) + (1 + 0 + 9), rtol=1e-12)
+  np.testing.assert_allclose(
+    frechet_distance(a, b), (1 + 4) + (1 + 0 + 9), rtol=1e-12
+  )
 
 
 def test_frechet_of_commuting_covariances():
   axes = np.linalg.qr(normal(6, 6))[0]
   s, t = np.arange(1.0, 7), np.arange(9.0, 3, -1)
   a, b = (gaussian(np.zeros(6), (axes * x**2) @ axes.T) for x in (s, t))
-  np.testing.assert_allclose(frechet(a, b), ((s - t) ** 2).sum(), rtol=1e-12)
+  np.testing.assert_allclose(
+    frechet_distance(a, b), ((s - t) ** 2).sum(), rtol=1e-12
+  )
 
 
 def test_frechet_of_a_shift():
   x, shift = normal(100, 8), np.arange(8)
-  distance = frechet(moments(x), moments(x + shift))
+  distance = frechet_distance(moments(x), moments(x + shift))
   np.testing.assert_allclose(distance, (shift**2).sum(), rtol=1e-12)
 
 
@@ -102,8 +106,8 @@ def test_frechet_against_matrix_square_root():
   root = scipy.linalg.sqrtm(first @ second)
   expected = ((means[0] - means[1]) ** 2).sum()
   expected += np.trace(first + second - 2 * root).real
-  np.testing.assert_allclose(frechet(a, b), expected, rtol=1e-8)
-  np.testing.assert_allclose(frechet(b, a), expected, rtol=1e-8)
+  np.testing.assert_allclose(frechet_distance(a, b), expected, rtol=1e-8)
+  np.testing.assert_allclose(frechet_distance(b, a), expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("ranks", [(40, 15), (15, 40), (15, 15)])
@@ -115,8 +119,8 @@ def test_frechet_of_singular_covariances(ranks):
   cross = np.linalg.svd(f.T @ g, compute_uv=False).sum()
   expected = (f**2).sum() + (g**2).sum() - 2 * cross
   # Rounding covariances to float64 changes the root by its root, 1.5e-8.
-  np.testing.assert_allclose(frechet(a, b), expected, rtol=1e-7)
-  np.testing.assert_allclose(frechet(b, a), expected, rtol=1e-7)
+  np.testing.assert_allclose(frechet_distance(a, b), expected, rtol=1e-7)
+  np.testing.assert_allclose(frechet_distance(b, a), expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("kind", ["full rank", "dead", "low rank"])
@@ -128,7 +132,7 @@ def test_frechet_of_a_set_to_itself(kind):
     x = x[:, :100] @ normal(100, 512, seed=1)
   found = moments(x)
   trace = found.scatter.trace() / (found.count - 1)
-  assert abs(frechet(found, found)) <= 1e-8 * trace
+  assert abs(frechet_distance(found, found)) <= 1e-8 * trace
 
 
 def test_frechet_against_torch_fidelity(fidelity):
@@ -137,16 +141,16 @@ def test_frechet_against_torch_fidelity(fidelity):
   stats = map(fid.fid_features_to_statistics, tensors(x, y))
   expected = fid.fid_statistics_to_metric(*stats, False)[fid.KEY_METRIC_FID]
   np.testing.assert_allclose(
-    frechet(moments(x), moments(y)), expected, rtol=1e-10
+    frechet_distance(moments(x), moments(y)), expected, rtol=1e-10
   )
 
 
 def test_frechet_needs_more_vectors_than_dimensions():
   enough, few = moments(normal(5, 4)), moments(normal(4, 4))
-  assert frechet(enough, enough) < 1e-12
+  assert frechet_distance(enough, enough) < 1e-12
   for pair in ((enough, few), (few, enough)):
     with pytest.raises(ValueError, match="at least 5 .*not 4"):
-      frechet(*pair)
+      frechet_distance(*pair)
 
 
 # Kernel distance
@@ -165,37 +169,37 @@ def looped_kernel(a, b):
 def test_kernel_against_loops(size):
   x, y = normal(7, 3), normal(7, 3, seed=1) + 1
   np.testing.assert_allclose(
-    kernel(x, y, subsets=3, size=size), looped_kernel(x, y), rtol=1e-12
+    kid(x, y, subsets=3, size=size), looped_kernel(x, y), rtol=1e-12
   )
 
 
 def test_kernel_of_points():
   x, y = np.full((4, 2), 1), np.full((4, 2), 3)
-  assert kernel(x, y) == pytest.approx(2**3 + 10**3 - 2 * 4**3, rel=1e-14)
+  assert kid(x, y) == pytest.approx(2**3 + 10**3 - 2 * 4**3, rel=1e-14)
 
 
 def test_kernel_subsets_are_without_replacement():
   x, y = normal(5, 3), normal(4, 3, seed=1)
   each = [looped_kernel(np.delete(x, i, 0), y) for i in range(5)]
   error = np.std(each) / np.sqrt(2000)
-  assert abs(kernel(x, y, subsets=2000) - np.mean(each)) < 4 * error
-  assert abs(kernel(y, x, subsets=2000) - np.mean(each)) < 4 * error
+  assert abs(kid(x, y, subsets=2000) - np.mean(each)) < 4 * error
+  assert abs(kid(y, x, subsets=2000) - np.mean(each)) < 4 * error
 
 
 def test_kernel_against_torch_fidelity(fidelity):
-  kid = fidelity("kid")
+  theirs = fidelity("kid")
   x, y = np.abs(normal(60, 16)), np.abs(normal(60, 16, seed=1)) + 0.1
-  expected = kid.kid_features_to_metric(
+  expected = theirs.kid_features_to_metric(
     *tensors(x, y), kid_subsets=2, kid_subset_size=60, verbose=False
-  )[kid.KEY_METRIC_KID_MEAN]
-  np.testing.assert_allclose(kernel(x, y, subsets=2), expected, rtol=1e-10)
+  )[theirs.KEY_METRIC_KID_MEAN]
+  np.testing.assert_allclose(kid(x, y, subsets=2), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("scale", [1, 1.5])
 def test_kernel_is_unbiased(scale):
   # Of Gaussians around 0 the distance is 3 / D (s^2 - t^2)^2.
   found = [
-    kernel(normal(40, 4, seed=i), scale * normal(40, 4, seed=i + 1), subsets=1)
+    kid(normal(40, 4, seed=i), scale * normal(40, 4, seed=i + 1), subsets=1)
     for i in range(0, 600, 2)
   ]
   error = np.std(found) / np.sqrt(len(found))
@@ -206,13 +210,13 @@ def test_kernel_is_unbiased(scale):
 
 def test_kernel_seed():
   x, y = normal(50, 3), normal(50, 3, seed=1)
-  first, again, other = (kernel(x, y, s, subsets=2, size=10) for s in (1, 1, 2))
+  first, again, other = (kid(x, y, s, subsets=2, size=10) for s in (1, 1, 2))
   assert first == again != other
 
 
 def test_kernel_needs_two_vectors():
   with pytest.raises(ValueError, match="at least 2"):
-    kernel(normal(1, 3), normal(5, 3))
+    kid(normal(1, 3), normal(5, 3))
 
 
 # Neighbourhoods
@@ -241,7 +245,7 @@ def test_neighbourhoods_on_paper():
   # Of the fakes: [.25, .75], [.5, 1], [.75, 7.25], [19.5, 20.5] twice, [20, 22]
   real = np.array([0, 1, 3, 10, 10.5])[:, None]
   fake = np.array([0.5, 0.75, 4, 20, 20.5, 21])[:, None]
-  found = neighbourhoods(real, fake, k=1)
+  found = prdc(real, fake, k=1)
   np.testing.assert_allclose(found, (3 / 6, 2 / 5, 5 / 6, 3 / 5), rtol=1e-15)
 
 
@@ -255,9 +259,7 @@ def test_neighbourhoods_against_brute_force(kind, k):
     real, fake = rng.integers(0, 5, (50, 3)), rng.integers(1, 6, (70, 3))
   expected = brute_neighbourhoods(real, fake, k)
   assert 0 < min(expected[:2]) < 1
-  np.testing.assert_allclose(
-    neighbourhoods(real, fake, k), expected, rtol=1e-12
-  )
+  np.testing.assert_allclose(prdc(real, fake, k), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("copies", [1, 2, 5])
@@ -266,7 +268,7 @@ def test_neighbourhoods_of_a_set_to_itself(copies):
     x = np.repeat(normal(30, size) + 1, copies, axis=0).astype(np.float32)
     shuffled = np.random.default_rng(0).permutation(x)
     for other in (x, shuffled):
-      found = neighbourhoods(x, other)
+      found = prdc(x, other)
       assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
       expected = brute_neighbourhoods(x, other, 3)
       np.testing.assert_allclose(found, expected, rtol=1e-12)
@@ -277,7 +279,7 @@ def test_neighbourhoods_of_copies_among_others():
     real, new = normal(2, 40, size) + 1
     fake = np.concatenate([real[:20], new[:30]])
     np.testing.assert_allclose(
-      neighbourhoods(real, fake),
+      prdc(real, fake),
       brute_neighbourhoods(real, fake, 3),
       rtol=1e-12,
     )
@@ -290,26 +292,26 @@ def test_neighbourhoods_against_torch_fidelity(fidelity):
     *tensors(fake, real)
   )
   assert 0 < min(expected) < max(expected) < 1
-  found = neighbourhoods(real, fake)
+  found = prdc(real, fake)
   np.testing.assert_allclose(found[:2], expected, rtol=1e-6)  # of float32
 
 
 def test_neighbourhoods_of_distant_sets():
-  assert neighbourhoods(normal(20, 3), normal(30, 3) + 100) == (0, 0, 0, 0)
+  assert prdc(normal(20, 3), normal(30, 3) + 100) == (0, 0, 0, 0)
 
 
 def test_neighbourhoods_in_chunks():
   real, fake = normal(100, 4), normal(80, 4, seed=1)
-  whole = neighbourhoods(real, fake)
+  whole = prdc(real, fake)
   with sklearn.config_context(working_memory=2e-3):  # MiB: a few rows
-    assert neighbourhoods(real, fake) == whole
+    assert prdc(real, fake) == whole
 
 
 def test_neighbourhoods_need_neighbours():
-  assert neighbourhoods(normal(4, 2), normal(4, 2)).precision == 1
+  assert prdc(normal(4, 2), normal(4, 2)).precision == 1
   for counts in ((3, 4), (4, 3)):
     with pytest.raises(ValueError, match="at least 4"):
-      neighbourhoods(*(normal(count, 2) for count in counts))
+      prdc(*(normal(count, 2) for count in counts))
 
 
 # Labels

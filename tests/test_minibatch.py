@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
 from jaxgan.models.layers import minibatch_discrimination
 
 

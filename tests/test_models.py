@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.models import dcgan, mlp, ot_gan, resnet
 
 

@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
 from jaxgan.models.layers import conv, norms
 
 

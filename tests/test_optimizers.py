@@ -5,7 +5,7 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.objectives import optimizers
 
 

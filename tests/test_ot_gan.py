@@ -7,11 +7,10 @@ import pytest
 from conftest import load_config, shrink
 from ml_collections import ConfigDict
 
+from jaxgan import algorithms
 from jaxgan.algorithms import ot_gan
-from jaxgan.config import InputError
-from jaxgan.engine.devices import AXIS
-from jaxgan.train import initial_state
-from jaxgan.train_step import create_train_state
+from jaxgan.errors import InputError
+from jaxgan.game import AXIS, create_train_state
 
 
 def small(**values):
@@ -207,11 +206,11 @@ def test_networks_that_do_not_suit_it(player, network, remedy):
   config = load_config("ot_gan")
   config[player] = ConfigDict(network)
   with pytest.raises(InputError, match=remedy):
-    initial_state(config, ot_gan.create(config))
+    algorithms.initial_state(config, ot_gan.create(config))
 
 
 def test_a_generator_of_another_kind():
   config = load_config("ot_gan")
   config.generator = ConfigDict({"name": "dcgan", "width": 4, "norm": "none"})
-  _, state = initial_state(config, ot_gan.create(config))
+  _, state = algorithms.initial_state(config, ot_gan.create(config))
   assert "ConvTranspose_0" in state.params["generator"]

@@ -8,8 +8,9 @@ from conftest import data_config, write_images
 from PIL import Image
 
 from jaxgan import data
-from jaxgan.config import InputError, translation_config
+from jaxgan.config import translation_config
 from jaxgan.data import images
+from jaxgan.errors import InputError
 
 SIDES = ("source", "target")
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
 from jaxgan.objectives import image_pool
 
 SHAPE = (2, 3, 1)

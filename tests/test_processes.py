@@ -11,9 +11,10 @@ import pytest
 from conftest import CONFIGS, DEVICES, ONE_DEVICE, ROOT, load_config
 from test_train import rows, small
 
-from jaxgan.config import InputError
 from jaxgan.engine import checkpoint
-from jaxgan.engine.processes import ALONE, agree, broadcast, connect, preemption
+from jaxgan.engine.preemption import preemption
+from jaxgan.engine.processes import ALONE, broadcast, connect, run_on_first
+from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
 from jaxgan.train import train
 
@@ -161,7 +162,7 @@ def test_a_port_in_use_is_refused():
 
 
 def test_alone_a_process_agrees_with_itself():
-  assert agree(ALONE, lambda: {"a": 1}) == {"a": 1}
+  assert run_on_first(ALONE, lambda: {"a": 1}) == {"a": 1}
   tree = {"w": np.float32(-0.0)}
   assert broadcast(ALONE, tree) is tree
 

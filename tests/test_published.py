@@ -11,8 +11,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.config import InputError
-from jaxgan.engine.devices import AXIS
+from jaxgan.errors import InputError
+from jaxgan.game import AXIS
 from jaxgan.interop import pytorch_cyclegan
 
 torch = pytest.importorskip("torch")

@@ -6,10 +6,10 @@ from conftest import command, load_config, shrink
 from PIL import Image
 
 from jaxgan import data, sample
-from jaxgan.config import InputError
-from jaxgan.evaluation import feature_nets, restored
+from jaxgan.errors import InputError
+from jaxgan.evaluation import feature_nets, restored, sampling
+from jaxgan.game import sampling_variables
 from jaxgan.train import train
-from jaxgan.train_step import sampling_variables
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def found(workdir):
 
 def draw(found, seed, count):
   loaded, variables = found
-  sample = restored.sampler(loaded.algorithm, seed)
+  sample = sampling.sampler(loaded.algorithm, seed)
   return np.concatenate(list(map(np.asarray, sample(variables, count))))
 
 

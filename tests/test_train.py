@@ -14,13 +14,13 @@ import pytest
 from conftest import CONFIGS, ROOT, command, load_config, shrink
 from filelock import FileLock
 
-from jaxgan import data
-from jaxgan import train as train_module
-from jaxgan.config import InputError, base_config
+from jaxgan import algorithms, data
+from jaxgan.config import base_config
 from jaxgan.engine import checkpoint
+from jaxgan.errors import InputError, NonFiniteError
+from jaxgan.game import create_train_state
 from jaxgan.objectives import losses
-from jaxgan.train import NonFiniteError, create_algorithm, train
-from jaxgan.train_step import create_train_state
+from jaxgan.train import train
 
 NAMES = [path.stem for path in CONFIGS]
 
@@ -115,7 +115,7 @@ def test_every_preset_fits_its_networks(name):
     config = load_config(name, preset)
     if "blocks" in config.get("generator", {}):
       config.generator.blocks = 1  # more of them are alike
-    algorithm = create_algorithm(config)
+    algorithm = algorithms.create(config)
     shapes = data.example_shapes(config.data)
     batch = {
       key: np.zeros((4, *shape), "float32") for key, shape in shapes.items()
@@ -202,7 +202,7 @@ def test_resume_in_a_new_process_is_exact(tmp_path):
   config.latent_size = 128
   template = jax.eval_shape(
     lambda: create_train_state(
-      create_algorithm(config), jax.random.key(0), {"image": 1}
+      algorithms.create(config), jax.random.key(0), {"image": 1}
     )
   )
   states = []
@@ -297,7 +297,7 @@ def test_non_finite_training_stops(tmp_path, player):
       train(config, tmp_path)
     template = jax.eval_shape(
       lambda: create_train_state(
-        create_algorithm(config), jax.random.key(0), {"image": 1}
+        algorithms.create(config), jax.random.key(0), {"image": 1}
       )
     )
   with checkpoint.open_manager(tmp_path) as manager:
@@ -353,7 +353,7 @@ def test_rollbacks_are_bounded(tmp_path, explosion, capsys):
 
 def test_a_rollback_plays_on_with_other_noise(tmp_path, monkeypatch):
   # In round 3, with the noise that the seed says, and only with that.
-  algorithm = create_algorithm(small("nsgan"))
+  algorithm = algorithms.create(small("nsgan"))
   loss = algorithm.losses["critic"]
 
   def bad(params, state, batch, rng):
@@ -362,7 +362,7 @@ def test_a_rollback_plays_on_with_other_noise(tmp_path, monkeypatch):
     return jnp.where(poisoned, jnp.nan, value), rest
 
   monkeypatch.setattr(
-    train_module, "create_algorithm",
+    algorithms, "create",
     lambda config: algorithm._replace(
       losses={**algorithm.losses, "critic": bad}
     ),
@@ -420,7 +420,7 @@ def test_unknown_algorithm():
   config = base_config("digits")
   config.algorithm = "gann"
   with pytest.raises(InputError, match="'gann'"):
-    create_algorithm(config)
+    algorithms.create(config)
 
 
 @pytest.mark.parametrize(

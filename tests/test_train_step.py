@@ -11,18 +11,18 @@ from conftest import load_config, shrink
 from jax import lax
 from ml_collections import ConfigDict
 
-from jaxgan import models
+from jaxgan import game, models
 from jaxgan.algorithms import gan, ot_gan
-from jaxgan.engine import devices
-from jaxgan.engine.devices import AXIS
-from jaxgan.models.layers import norms
-from jaxgan.train_step import (
-  Algorithm,
+from jaxgan.engine import devices as devices_lib
+from jaxgan.game import (
+  AXIS,
+  Game,
   create_train_state,
-  make_train_step,
   minibatches,
   sampling_variables,
 )
+from jaxgan.models.layers import norms
+from jaxgan.train_step import make_train_step
 
 
 def toy_game(schedule, optimizers=None):
@@ -41,7 +41,7 @@ def toy_game(schedule, optimizers=None):
     return fn
 
   players = ("critic", "generator")
-  return Algorithm(
+  return Game(
     init=lambda rng, batch: (
       {p: jnp.zeros(2) for p in players},
       {p: {"moves": jnp.float32(0)} for p in players},
@@ -62,7 +62,7 @@ def play(
   ema_decay=0.9,
   state=None,
 ):
-  mapping = devices.create(kind, jax.devices()[:devices])
+  mapping = devices_lib.create(kind, jax.devices()[:devices])
   if state is None:
     create = jax.jit(partial(create_train_state, algorithm))
     first = {key: x[0] for key, x in batches(0).items()}
@@ -320,7 +320,7 @@ def test_players_do_not_leak_into_each_other():
 
 def test_generator_batches(monkeypatch):
   drawn = []
-  original = devices.example_keys
+  original = game.example_keys
 
   def keys(rng, count):
     drawn.append(count)
@@ -334,7 +334,7 @@ def test_generator_batches(monkeypatch):
 
 def test_unknown_mapping_is_refused():
   with pytest.raises(ValueError, match="shard_map"):
-    devices.create("threads")
+    devices_lib.create("threads")
 
 
 @pytest.mark.parametrize("kind", ["pmap", "shard_map"])
@@ -344,7 +344,7 @@ def test_the_new_state_is_written_over_the_old(kind):
   def step(state, inputs):
     return jnp.where(inputs.sum() > 0, state + 1, state), {}
 
-  mapping = devices.create(kind, jax.devices()[:1])
+  mapping = devices_lib.create(kind, jax.devices()[:1])
   state = mapping.replicate(jnp.zeros(size))
   inputs = mapping.shard_batch(np.ones((1, 4), np.float32))
   compiled = mapping.map_step(step).lower(state, inputs).compile()
@@ -371,7 +371,7 @@ def test_fakes_of_a_round_are_those_of_its_updates():
         generator,
         state.params["generator"],
         state.model_state["generator"],
-        algorithm.latents(devices.example_keys(key, 8)),
+        algorithm.latents(game.example_keys(key, 8)),
         True,
       )[0]
       for key in jax.random.split(rng, 3)

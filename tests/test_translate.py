@@ -7,14 +7,14 @@ import pytest
 from conftest import command, load_config, shrink, write_images
 from PIL import Image
 
-from jaxgan import data, translate
+from jaxgan import algorithms, data, translate
 from jaxgan.algorithms.one_sided import FORWARD
-from jaxgan.config import InputError
 from jaxgan.data import images
-from jaxgan.engine.input_pipeline import to_float, to_uint8
+from jaxgan.data.pixels import to_float, to_uint8
+from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
-from jaxgan.train import create_algorithm, train
-from jaxgan.train_step import sampling_variables
+from jaxgan.game import sampling_variables
+from jaxgan.train import train
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_noise_of_pix2pix(runs):
   found = restored.load(runs / "pix2pix")
   # With the statistics of one image: the running ones level all out so early.
   found.config.batch_size = 1
-  found = found._replace(algorithm=create_algorithm(found.config))
+  found = found._replace(algorithm=algorithms.create(found.config))
 
   def made(**how):
     return np.asarray(translate.translator(found, **how)(grey((16, 16))).image)

@@ -10,18 +10,18 @@ from ml_collections import ConfigDict
 from test_train_step import difference, play
 from test_unroll import alone
 
-from jaxgan import data, models
-from jaxgan.config import InputError, base_config, translation_config
+from jaxgan import algorithms, data, models
+from jaxgan.config import base_config, translation_config
 from jaxgan.engine import devices
-from jaxgan.engine.devices import AXIS
-from jaxgan.objectives import penalties
-from jaxgan.train import create_algorithm, initial_state
-from jaxgan.train_step import (
+from jaxgan.errors import InputError
+from jaxgan.game import (
+  AXIS,
   create_train_state,
-  make_train_step,
   minibatches,
   sampling_variables,
 )
+from jaxgan.objectives import penalties
+from jaxgan.train_step import make_train_step
 
 CONFIGS = ("cyclegan", "pix2pix", "l1_translation")
 
@@ -63,7 +63,7 @@ def pairs(config, updates=1, size=8):
 
 def start(config, updates=1):
   """The game, its first state and batches, with what `before` adds."""
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   batches = pairs(config, updates)(0)
   state = jax.jit(lambda rng: create_train_state(algorithm, rng, {}))(
     jax.random.key(0)
@@ -244,7 +244,7 @@ def test_samples_of_pix2pix():
 
   # Of a network trained on larger batches, with the running statistics.
   config.batch_size = 8
-  sample = jax.jit(create_algorithm(config).sample)
+  sample = jax.jit(algorithms.create(config).sample)
   shown = sample(*variables, {**batch, "latent": latents})
   expected = network.apply(
     {"params": params, **model_state},
@@ -368,7 +368,7 @@ def test_a_large_weight_makes_the_identity():
       for key, x in pairs(config)(t).items()
     }
 
-  _, metrics = play(create_algorithm(config), greys, 60)
+  _, metrics = play(algorithms.create(config), greys, 60)
   assert metrics["generator/l1"] < 0.1  # black images would have 0.5
 
 
@@ -377,7 +377,7 @@ def test_a_large_weight_makes_the_identity():
 
 def convolutions(config, change):
   """How many, or products in their place, a compiled round has."""
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   algorithm = algorithm._replace(before=change(algorithm.before))
   mapping = devices.create("pmap", jax.devices()[:1])
   step = mapping.map_step(make_train_step(algorithm, jax.random.key(1), 0.0))
@@ -441,7 +441,7 @@ GAMES = {
 @pytest.mark.parametrize("name", GAMES)
 def test_devices_do_not_change_the_result(name):
   config = tiny(name, **GAMES[name])
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   one, metrics = play(algorithm, pairs(config), 3)
   eight, theirs = play(algorithm, pairs(config), 3, devices=8, kind="shard_map")
   error = difference(one, eight)
@@ -489,7 +489,7 @@ def test_noise_belongs_to_an_example_not_to_a_device():
 def test_bad_values_are_refused(name, values, message):
   config = tiny(name, **values)
   with pytest.raises(InputError, match=message):
-    initial_state(config, create_algorithm(config))
+    algorithms.initial_state(config, algorithms.create(config))
 
 
 @pytest.mark.parametrize(
@@ -524,7 +524,7 @@ def test_bad_values_are_refused(name, values, message):
 def test_bad_values_of_one_algorithm(name, values, message):
   config = tiny(name, **values)
   with pytest.raises(InputError, match=message):
-    initial_state(config, create_algorithm(config))
+    algorithms.initial_state(config, algorithms.create(config))
 
 
 def test_pix2pix_translates_between_channels():
@@ -546,10 +546,10 @@ def test_pix2pix_translates_between_channels():
 def test_pairs_and_sets_are_not_confused():
   for preset in ("digits", "horse2zebra", "folders"):
     with pytest.raises(InputError, match="'outlines' .* configs/cyclegan.py"):
-      create_algorithm(load_config("pix2pix", preset))
+      algorithms.create(load_config("pix2pix", preset))
   # The others take pairs as sets.
   for name in ("cyclegan", "l1_translation"):
-    create_algorithm(tiny(name, "outlines"))
+    algorithms.create(tiny(name, "outlines"))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -557,7 +557,7 @@ def test_single_images_are_refused(name):
   config = tiny(name)
   config.data = base_config("digits").data
   with pytest.raises(InputError, match=f"{name} translates images: choose a p"):
-    create_algorithm(config)
+    algorithms.create(config)
 
 
 @pytest.mark.parametrize("name", ["nsgan", "ot_gan", "classifier"])
@@ -565,4 +565,4 @@ def test_other_algorithms_refuse_translations(name):
   config = load_config(name)
   config.data = translation_config("digits").data
   with pytest.raises(InputError, match="takes single images, not pairs"):
-    create_algorithm(config)
+    algorithms.create(config)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.models import cyclegan, patchgan, small_translator, unet
 from jaxgan.models.layers.padding import fit, reflect
 

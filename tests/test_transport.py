@@ -11,7 +11,7 @@ from ott.geometry.pointcloud import PointCloud
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp, softmax
 
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
 from jaxgan.objectives import transport
 
 OURS = {"annealing": (50.0, 0.9), "momentum": 1.5}

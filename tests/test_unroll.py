@@ -9,7 +9,7 @@ from jax import lax
 from test_train_step import play, random_batches
 
 from jaxgan.algorithms import gan
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
 from jaxgan.objectives.unroll import unroll
 
 

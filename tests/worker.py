@@ -12,15 +12,16 @@ import sys
 from ml_collections import ConfigDict
 
 from jaxgan.engine.processes import connect
+from jaxgan.evaluation import classifiers
 
 
 def main(address: str, count: str, index: str, tasks: str) -> None:
   connect(address, int(count), int(index))
   import jax
 
-  from jaxgan.config import InputError, classifier_config
+  from jaxgan.config import classifier_config
   from jaxgan.engine import checkpoint
-  from jaxgan.evaluation import feature_nets
+  from jaxgan.errors import InputError
   from jaxgan.train import train
 
   own = [[] for _ in range(int(count))]
@@ -36,8 +37,8 @@ def main(address: str, count: str, index: str, tasks: str) -> None:
     if "classifier" in task:
       short = classifier_config("digits")
       short.steps = 2
-      feature_nets.classifier_config = lambda _, own=short: own
-      state = feature_nets.trained(config.data)[1].state
+      classifiers.classifier_config = lambda _, own=short: own
+      state = classifiers.trained(config.data)[1].state
       print("classifier", checkpoint.digest(jax.device_get(state)))
       continue
     try:

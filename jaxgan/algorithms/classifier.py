@@ -14,9 +14,9 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import data, models
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
+from jaxgan.game import Batch, Game, Params, TrainState
 from jaxgan.objectives import optimizers
-from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 
 def network(config: ConfigDict) -> nn.Module:
@@ -30,7 +30,7 @@ def network(config: ConfigDict) -> nn.Module:
   )
 
 
-def create(config: ConfigDict) -> Algorithm:
+def create(config: ConfigDict) -> Game:
   """Returns the game that the config describes.
 
   Raises:
@@ -59,7 +59,7 @@ def create(config: ConfigDict) -> Algorithm:
     return {}
 
   schedule = (("classifier", 1),)
-  return Algorithm(
+  return Game(
     init=init,
     losses={"classifier": loss},
     optimizers=optimizers.of_players(config, schedule),

@@ -22,11 +22,11 @@ from jaxgan.algorithms.one_sided import (
   check,
   create_generator,
 )
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
+from jaxgan.game import Batch, Game, Params, TrainState
 from jaxgan.objectives import adversarial as objective_lib
 from jaxgan.objectives import image_pool as pool_lib
 from jaxgan.objectives import optimizers
-from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 # By direction, what it goes from and to. A critic is named after the set whose
 # images it tells from generated ones.
@@ -34,7 +34,7 @@ _WAYS = {"forward": ("source", "target"), "backward": ("target", "source")}
 _BACK = {"forward": "backward", "backward": "forward"}
 
 
-def create(config: ConfigDict) -> Algorithm:
+def create(config: ConfigDict) -> Game:
   """Returns the game that the config describes.
 
   Raises:
@@ -168,7 +168,7 @@ def create(config: ConfigDict) -> Algorithm:
         shown[f"{start} -> {end} -> {start}"] = go(_BACK[way], there)
     return shown
 
-  return Algorithm(
+  return Game(
     init=init,
     losses={"generator": generator_loss, "critic": critic_loss},
     optimizers=optimizers.of_players(config, schedule),

@@ -29,9 +29,10 @@ from jaxgan.algorithms.one_sided import (
   check_domains,
   check_norms,
 )
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
+from jaxgan.evaluation import classifiers
+from jaxgan.game import Batch, Game, Params, TrainState
 from jaxgan.objectives import optimizers
-from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 CLASSES = ("fake_source", "fake_target", "real")  # of the critic
 
@@ -72,7 +73,7 @@ def fitted(images: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
   return images
 
 
-def create(config: ConfigDict) -> Algorithm:
+def create(config: ConfigDict) -> Game:
   """Returns the game that the config describes.
 
   Raises:
@@ -144,9 +145,6 @@ def create(config: ConfigDict) -> Algorithm:
     return tuple({k: x[i] for k, x in found.items()} for i in range(2))
 
   def pretrained() -> dict[str, tuple[Params, Any]]:
-    from jaxgan.evaluation import (
-      feature_nets,  # which trains classifiers, by jaxgan.train
-    )
 
     network = config.features.network
     workdir, run = pathlib.Path(config.features.workdir), None
@@ -157,8 +155,8 @@ def create(config: ConfigDict) -> Algorithm:
           "features.workdir='': give the folder of a classifier's run, such as "
           "one of FaceNet by python -m jaxgan.import_torch --features=FILE"
         )
-      workdir, run = feature_nets.trained(own, network, own.split)
-    return {"features": feature_nets.weights_of(workdir, network, seen, run)}
+      workdir, run = classifiers.trained(own, network, own.split)
+    return {"features": classifiers.weights_of(workdir, network, seen, run)}
 
   def before(state: TrainState, batches: Batch, rng: jax.Array) -> Batch:
     # The generator's turn begins with the same computation, which the compiler
@@ -220,7 +218,7 @@ def create(config: ConfigDict) -> Algorithm:
         shown |= {start: batch[start], result: made}
     return shown
 
-  return Algorithm(
+  return Game(
     init=init,
     losses={"critic": critic_loss, "generator": generator_loss},
     optimizers=optimizers.of_players(config, schedule),

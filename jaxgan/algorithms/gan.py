@@ -13,17 +13,16 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.config import InputError
 from jaxgan.data import example_shape
-from jaxgan.engine.devices import example_keys, pmean
+from jaxgan.errors import InputError
+from jaxgan.game import Batch, Game, Params, TrainState, example_keys, pmean
 from jaxgan.models import latents
 from jaxgan.objectives import adversarial as objective_lib
 from jaxgan.objectives import optimizers
 from jaxgan.objectives.unroll import unroll
-from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 
-def create(config: ConfigDict) -> Algorithm:
+def create(config: ConfigDict) -> Game:
   """Returns the game that the config describes.
 
   Raises:
@@ -134,7 +133,7 @@ def create(config: ConfigDict) -> Algorithm:
     total = objective.generator(*own, real, fake, config.unroll_steps > 0)
     return total, (model_state, {})
 
-  return Algorithm(
+  return Game(
     init=init,
     losses={"critic": critic_loss, "generator": generator_loss},
     before=add_fakes,

@@ -9,10 +9,10 @@ of 0 it is a plain GAN between the sets; with a large one G is the identity.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.one_sided import one_sided
-from jaxgan.train_step import Algorithm
+from jaxgan.game import Game
 
 
-def create(config: ConfigDict) -> Algorithm:
+def create(config: ConfigDict) -> Game:
   """Returns the game that the config describes.
 
   Raises:

@@ -14,11 +14,10 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import data, models
-from jaxgan.config import InputError
-from jaxgan.engine.devices import example_keys
+from jaxgan.errors import InputError
+from jaxgan.game import Batch, Game, Params, TrainState, example_keys
 from jaxgan.objectives import adversarial as objective_lib
 from jaxgan.objectives import optimizers
-from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 # What samples are called: in this order they stand beside each other.
 FORWARD, BACKWARD = "source -> target", "target -> source"
@@ -30,7 +29,7 @@ def one_sided(
   toward: str,
   sees: Callable[[Batch, jax.Array], jax.Array] = lambda batch, images: images,
   noisy: bool = False,
-) -> Algorithm:
+) -> Game:
   """Returns a game in which a generator is drawn to an image by an L1 term.
 
   The generator minimises `weights.adversarial` times its side of the objective
@@ -151,7 +150,7 @@ def one_sided(
       shown["target"] = batch["target"]
     return shown
 
-  return Algorithm(
+  return Game(
     init=init,
     losses={"critic": critic_loss, "generator": generator_loss},
     optimizers=optimizers.of_players(config, schedule),

@@ -15,16 +15,16 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.config import InputError, flatten
+from jaxgan.config import flatten
 from jaxgan.data import example_shape
-from jaxgan.engine.devices import example_keys
+from jaxgan.errors import InputError
+from jaxgan.game import Batch, Game, Params, TrainState, example_keys
 from jaxgan.models import latents
 from jaxgan.objectives import optimizers
 from jaxgan.objectives.transport import energy_distance
-from jaxgan.train_step import Algorithm, Batch, Params, TrainState
 
 
-def create(config: ConfigDict) -> Algorithm:
+def create(config: ConfigDict) -> Game:
   """Returns the game that the config describes.
 
   Raises:
@@ -87,7 +87,7 @@ def create(config: ConfigDict) -> Algorithm:
     return loss
 
   schedule = (("critic", 1), ("generator", config.n_generator))
-  return Algorithm(
+  return Game(
     init=init,
     losses={"critic": moved(-1), "generator": moved(1)},
     optimizers=optimizers.of_players(config, schedule),

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.one_sided import one_sided
-from jaxgan.config import InputError
-from jaxgan.train_step import Algorithm, Batch
+from jaxgan.errors import InputError
+from jaxgan.game import Batch, Game
 
 
-def create(config: ConfigDict) -> Algorithm:
+def create(config: ConfigDict) -> Game:
   """Returns the game that the config describes.
 
   Raises:

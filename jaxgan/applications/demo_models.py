@@ -10,13 +10,15 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jaxgan import data
-from jaxgan.config import InputError
 from jaxgan.data import images
-from jaxgan.engine.input_pipeline import shuffled
+from jaxgan.data.order import shuffled_indices
+from jaxgan.engine import devices
+from jaxgan.errors import InputError
 from jaxgan.evaluation import restored as run_lib
-from jaxgan.evaluation.restored import Run
+from jaxgan.evaluation import sampling
+from jaxgan.evaluation.restored import RestoredRun
+from jaxgan.game import sampling_variables
 from jaxgan.models import latents
-from jaxgan.train_step import sampling_variables
 from jaxgan.viewing import pictures
 
 EXAMPLES = 8
@@ -36,7 +38,7 @@ class Entry(NamedTuple):
 
   name: str
   workdir: pathlib.Path
-  run: Run
+  run: RestoredRun
 
 
 def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
@@ -65,7 +67,7 @@ def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
   return entries
 
 
-def describe(run: Run) -> str:
+def describe(run: RestoredRun) -> str:
   """The model, step and data of a run, in a sentence."""
   config, shapes = run.config, data.example_shapes(run.config.data)
   if run.algorithm.directions:
@@ -98,7 +100,9 @@ def examples(entry: Entry, direction: str) -> list[Image.Image]:
     source = data.one_side(config, start)
   except InputError:
     return []
-  order = shuffled(0, np.arange(min(EXAMPLES, len(source))), len(source))
+  order = shuffled_indices(
+    0, np.arange(min(EXAMPLES, len(source))), len(source)
+  )
   found, pad = source[order][start], config[start].pad
   return [
     bordered(Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x), pad)
@@ -119,23 +123,25 @@ def open_image(path: str, channels: int) -> Image.Image:
 
 
 def sampler(
-  run: Run, ema: bool = True
+  run: RestoredRun, ema: bool = True
 ) -> Callable[[int, int, float, float, int], Image.Image]:
   """Returns `sample(seed, count, bound, position, toward)`, a picture.
 
   Sample i is that of the seed, with no latent above `bound` in absolute value,
   moved to `position` in [0, 1] of the way to sample i of the seed `toward`.
   """
-  size = run_lib.batch_size(SAMPLES)
-  decode = run_lib.decoder(run.algorithm)
-  variables = run_lib.replicate(sampling_variables(run.state, ema))
+  size = sampling.batch_size(SAMPLES)
+  decode = sampling.generator(run.algorithm)
+  variables = devices.replicate(sampling_variables(run.state, ema))
   mixture, prior = data.mixture(run.config.data), run.config.latent
 
   @jax.jit
   def draw(seeds: jax.Array, bound: float, position: float) -> jax.Array:
     ends = [
       latents.truncate(
-        prior, run_lib.draw(run.algorithm, seed, jnp.arange(size)), bound
+        prior,
+        sampling.draw_inputs(run.algorithm, seed, jnp.arange(size)),
+        bound,
       )
       for seed in seeds
     ]

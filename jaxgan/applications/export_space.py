@@ -7,13 +7,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxgan import algorithms
 from jaxgan.applications import demo_models
 from jaxgan.applications.demo_models import Entry
-from jaxgan.config import InputError, flatten
+from jaxgan.config import flatten
 from jaxgan.engine import checkpoint
-from jaxgan.evaluation.restored import Run
-from jaxgan.train import create_algorithm
-from jaxgan.train_step import sampling_variables
+from jaxgan.errors import InputError
+from jaxgan.evaluation.restored import RestoredRun
+from jaxgan.game import sampling_variables
 
 TEMPLATE = pathlib.Path(__file__).parents[1] / "launch" / "space"
 
@@ -73,7 +74,7 @@ def export(
   partial.replace(folder)
 
 
-def _slim(run: Run, ema: bool) -> tuple[ConfigDict, Any]:
+def _slim(run: RestoredRun, ema: bool) -> tuple[ConfigDict, Any]:
   """A run whose checkpoint holds little but what sampling needs."""
   config = run.config.copy_and_resolve_references()
   config.ema_decay = 0.0
@@ -85,7 +86,7 @@ def _slim(run: Run, ema: bool) -> tuple[ConfigDict, Any]:
     config.optimizers[player] = ConfigDict(
       {"name": "sgd", "learning_rate": 1e-3}
     )
-  algorithm = create_algorithm(config)
+  algorithm = algorithms.create(config)
   params, model_state = sampling_variables(run.state, ema)
   return config, run.state.replace(
     params=params,

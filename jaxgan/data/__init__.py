@@ -16,10 +16,10 @@ from typing import Protocol
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError
 from jaxgan.data import digits, images, mixtures, translation
 from jaxgan.data.arrays import ArraySource
 from jaxgan.data.translation import SIDES, domain
+from jaxgan.errors import InputError
 
 MIXTURES = {"ring": mixtures.ring, "grid": mixtures.grid}
 _DIGITS = {

@@ -8,8 +8,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxgan.config import InputError, first_line
 from jaxgan.data.arrays import ArraySource, StackedSource
+from jaxgan.errors import InputError, first_line
 
 # Those of matplotlib's fonts in which all ten digits look like digits.
 FONTS = (

@@ -17,8 +17,8 @@ from ml_collections import ConfigDict
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from jaxgan.config import InputError, first_line
 from jaxgan.data.arrays import ArraySource
+from jaxgan.errors import InputError, first_line
 
 MEMORY_LIMIT = 1 << 30  # bytes of decoded images that are held in memory
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError
 from jaxgan.data import images
 from jaxgan.data.arrays import ArraySource, StackedSource
 from jaxgan.data.images import ImageSource
+from jaxgan.errors import InputError
 
 SIDES = ("source", "target")
 KINDS = ("unpaired", "pairs", "outlines")

@@ -20,14 +20,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError, differences, first_line
-from jaxgan.train_step import TrainState
+from jaxgan.config import differences
+from jaxgan.errors import InputError, SaveError, first_line
+from jaxgan.game import TrainState
 
 KEEP = 3  # latest checkpoints
-
-
-class SaveError(OSError):
-  """A checkpoint could not be written; those before it are whole."""
 
 
 @contextlib.contextmanager

@@ -10,16 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxgan.config import InputError
 from jaxgan.engine.processes import Process
-
-AXIS = "batch"
+from jaxgan.errors import InputError
+from jaxgan.game import AXIS
 
 
 class Parallel(NamedTuple):
@@ -148,17 +146,32 @@ def _shard_map(devices: Sequence[jax.Device], process: Process) -> Parallel:
   )
 
 
-def example_keys(rng: jax.Array, count: int) -> jax.Array:
-  """Random keys `[count]`, one for each example on this device.
+def data_parallel(function: Callable[..., Any]) -> Callable[..., Any]:
+  """Maps `function(variables, batch)` over this process's devices.
 
-  Within a mapped step. Example i of the global batch gets the same key
-  however many devices share that batch, so that the number of devices does
-  not change what is learned, and the cost does not grow with it.
+  The variables are those of `replicate`; the rows of the batch, `[B, ...]`,
+  are split over the devices, of whose number B is a multiple.
   """
-  first = lax.axis_index(AXIS) * count
-  return jax.vmap(jax.random.fold_in, (None, 0))(rng, first + jnp.arange(count))
+  return jax.jit(
+    jax.shard_map(
+      function,
+      mesh=_mesh(),
+      in_specs=(P(), P(AXIS)),
+      out_specs=P(AXIS),
+      check_vma=False,
+    )
+  )
 
 
-def pmean(tree: Any, axis: str = AXIS) -> Any:
-  """Means over the devices; one alone is spared the copies XLA would make."""
-  return lax.pmean(tree, axis) if lax.axis_size(axis) > 1 else tree
+def shard(batch: Any) -> Any:
+  """The rows of a batch, split over this process's devices."""
+  return jax.device_put(batch, NamedSharding(_mesh(), P(AXIS)))
+
+
+def replicate(variables: Any) -> Any:
+  """Copies of a pytree on all of this process's devices."""
+  return jax.device_put(variables, NamedSharding(_mesh(), P()))
+
+
+def _mesh() -> Mesh:
+  return Mesh(np.array(jax.local_devices()), (AXIS,))

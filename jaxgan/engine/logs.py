@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
-from jaxgan.config import InputError, first_line
+from jaxgan.errors import InputError, first_line
 
 # tensorboardX imports PyTorch where there is one, which takes seconds, and
 # writes events without it just as well.

@@ -1,30 +1,23 @@
 """The processes that train one model together, and how they end."""
 
-import contextlib
 import hashlib
 import json
 import os
-import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxgan.config import InputError, first_line
+from jaxgan.errors import InputError, first_line
 
 # How a process ends that can go on when it is started again: told to leave
 # and saved (EX_TEMPFAIL), or another one was lost. Launchers know them.
 PREEMPTED = 75
 LOST = 76
-
-
-class Preempted(Exception):
-  """The run was told to end before it was complete, and is saved."""
 
 
 class Process(NamedTuple):
@@ -92,7 +85,7 @@ def connect(
     ) from e
 
 
-def agree(process: Process, function: Callable[[], Any]) -> Any:
+def run_on_first(process: Process, function: Callable[[], Any]) -> Any:
   """What `function` returns in the first process, in all of them.
 
   Args:
@@ -124,7 +117,7 @@ def broadcast(process: Process, tree: Any) -> Any:
 
   Args:
     process: this one.
-    tree: arrays, of the same shapes and dtypes everywhere.
+    tree: arrays, of the same_on_all shapes and dtypes everywhere.
   """
   if process.count == 1:
     return tree
@@ -141,7 +134,7 @@ def broadcast(process: Process, tree: Any) -> Any:
   return jax.tree.unflatten(structure, leaves)
 
 
-def from_first(
+def broadcast_from_first(
   process: Process, function: Callable[[], Any], template: Any
 ) -> Any:
   """The arrays that `function` returns in the first process, in all of them.
@@ -162,47 +155,19 @@ def from_first(
     found = function()
     return found is not None
 
-  if not agree(process, find):
+  if not run_on_first(process, find):
     return None
   if found is None:
     found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
   return broadcast(process, found)
 
 
-def same(process: Process, text: str) -> bool:
-  """Whether all processes call this with the same text."""
+def same_on_all(process: Process, text: str) -> bool:
+  """Whether all processes call this with the same_on_all text."""
   if process.count == 1:
     return True
   own = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
   return bool((multihost_utils.process_allgather(own) == own).all())
-
-
-@contextlib.contextmanager
-def preemption(process: Process) -> Iterator[Callable[[], bool]]:
-  """Yields what tells whether the run was told to end, by SIGTERM.
-
-  It is to be asked often, and equally often in all processes: then all of
-  them hear of a signal to one at the same question.
-
-  Args:
-    process: this one.
-  """
-  if jax.process_count() > 1:
-    if process.count == 1:
-      yield lambda: False  # one among several that others wait for
-      return
-    asked = iter(range(sys.maxsize))
-    yield lambda: multihost_utils.reached_preemption_sync_point(next(asked))
-    return
-  if threading.current_thread() is not threading.main_thread():
-    yield lambda: False  # only the main thread is told of signals
-    return
-  told = threading.Event()
-  before = signal.signal(signal.SIGTERM, lambda *_: told.set())
-  try:
-    yield told.is_set
-  finally:
-    signal.signal(signal.SIGTERM, before)
 
 
 def leave(status: int, message: str) -> NoReturn:

@@ -1,13 +1,9 @@
 """Networks whose features and labels the metrics are computed from."""
 
-import hashlib
-import json
 import pathlib
-import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import filelock
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,22 +11,17 @@ from ml_collections import ConfigDict
 
 from jaxgan import data
 from jaxgan.algorithms import classifier
-from jaxgan.config import InputError, classifier_config
-from jaxgan.engine import checkpoint, startup
-from jaxgan.engine.input_pipeline import to_float
-from jaxgan.engine.processes import Process, from_first
-from jaxgan.evaluation.restored import (
-  Run,
-  batch_size,
-  load,
-  over_devices,
-  replicate,
-  shard,
-)
+from jaxgan.data.pixels import to_float
+from jaxgan.engine import checkpoint
+from jaxgan.engine.devices import data_parallel, replicate, shard
+from jaxgan.errors import InputError
+from jaxgan.evaluation.classifiers import check_run, trained
+from jaxgan.evaluation.restored import RestoredRun, load
+from jaxgan.evaluation.sampling import batch_size
+from jaxgan.game import sampling_variables
 from jaxgan.interop import weights
+from jaxgan.interop.inception import inception_variables
 from jaxgan.models import inception
-from jaxgan.train import create_algorithm, initial_state, train
-from jaxgan.train_step import TrainState, sampling_variables
 
 _NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "usps": "USPS"}
 
@@ -100,7 +91,7 @@ def check(config: ConfigDict, file: str = "", workdir: str = "") -> None:
 def from_inception(file: str) -> FeatureNet:
   """Inception-v3 with published weights; see `weights.read` for files."""
   path = pathlib.Path(file)
-  variables = inception.inception_variables(weights.read(path))
+  variables = inception_variables(weights.read(path))
   module = inception.Inception()
 
   def apply(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -131,64 +122,14 @@ def from_classifier(workdir: pathlib.Path, config: ConfigDict) -> FeatureNet:
   return _of_run(workdir, load(workdir), config)
 
 
-def _of_run(workdir: pathlib.Path, run: Run, config: ConfigDict) -> FeatureNet:
-  _check_run(workdir, run, data.example_shape(config))
+def _of_run(
+  workdir: pathlib.Path, run: RestoredRun, config: ConfigDict
+) -> FeatureNet:
+  check_run(workdir, run, data.example_shape(config))
   net = untrained(run.config)
   if config.name != run.config.data.name:
     net = net._replace(classes=0)  # of labels with another meaning
   return with_variables(net, sampling_variables(run.state))
-
-
-def weights_of(
-  workdir: pathlib.Path,
-  network: ConfigDict,
-  shape: tuple[int, ...],
-  run: Run | None = None,
-) -> tuple[Any, Any]:
-  """Params and model state of a classifier trained by this project.
-
-  Args:
-    workdir: of its run.
-    network: its `config.classifier`.
-    shape: of the images that it is for.
-    run: the run, if it is loaded.
-
-  Raises:
-    InputError: where it is another one.
-  """
-  try:
-    run = run or load(workdir)
-    _check_run(workdir, run, shape)
-  except InputError as e:
-    raise InputError(
-      f"{e}; see features.workdir, features.image_size and features.channels"
-    ) from e
-  own, wanted = (
-    json.dumps(x.to_dict(), sort_keys=True)
-    for x in (run.config.classifier, network)
-  )
-  if own != wanted:
-    raise InputError(
-      f"the classifier in {workdir} is {own}, not {wanted}: set "
-      "features.network to the former"
-    )
-  print(f"features of a classifier of {run.config.data.name}, in {workdir}")
-  params, model_state = sampling_variables(run.state)
-  return params["classifier"], model_state["classifier"]
-
-
-def _check_run(workdir: pathlib.Path, run: Run, shape: tuple[int, ...]) -> None:
-  """Refuses a run that is of no classifier for images of a shape."""
-  if run.config.algorithm != "classifier":
-    raise InputError(
-      f"{workdir} is a run of {run.config.algorithm!r}, not of a classifier"
-    )
-  own = data.example_shape(run.config.data)
-  if shape != own:
-    raise InputError(
-      f"the classifier in {workdir} is for images of shape {list(own)}, not "
-      f"{list(shape)}"
-    )
 
 
 def untrained(config: ConfigDict) -> FeatureNet:
@@ -217,75 +158,11 @@ def with_variables(net: FeatureNet, variables: Any) -> FeatureNet:
   return net._replace(hash=checkpoint.digest(own), variables=replicate(own))
 
 
-def trained(
-  config: ConfigDict, network: ConfigDict | None = None, split: str = "train"
-) -> tuple[pathlib.Path, Run]:
-  """A data set's classifier and its folder, trained if it is not in the cache.
-
-  Of several processes, all call it, and the first finds or trains it.
-
-  Args:
-    config: `config.data` of the images.
-    network: `config.classifier`; by default the usual one.
-    split: of the images that it learns from.
-
-  Raises:
-    InputError: where the images have no labels, or other ones, or the cache
-      cannot be written.
-  """
-  own = classifier_config("digits")
-  own.data = config.copy_and_resolve_references()
-  own.data.update(
-    split=split, flip=False, dequantize=False, crop=config.image_size // 16
-  )
-  own.classifier.classes = data.classes(config)
-  if network is not None:
-    own.classifier = network
-  # What it is, wherever its data is stored and on how many devices.
-  algorithm = create_algorithm(own)
-  _, template = initial_state(own, algorithm)
-  key = own.copy_and_resolve_references()
-  key.data.path = ""
-  key = f"{key.to_json(sort_keys=True)} {template}"
-  digest = hashlib.sha256(key.encode()).hexdigest()
-  devices = jax.local_devices()
-  own.batch_size = -(-own.batch_size // len(devices)) * len(devices)
-  folder = startup.cache_folder() / "classifiers"
-  workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
-
-  def find() -> TrainState:
-    try:
-      folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-      raise InputError(
-        f"{folder} cannot be made: {e.strerror}; set XDG_CACHE_HOME, or give a "
-        "classifier"
-      ) from e
-    # Two evaluations may need it at once.
-    with filelock.FileLock(f"{workdir}.lock"):
-      if workdir.exists():
-        try:
-          return load(workdir).state
-        except InputError as e:
-          print(f"training again, for want of a whole one: {e}")
-          shutil.rmtree(workdir)
-      print(f"training a classifier of {config.name}, once, for {workdir}")
-      partial = workdir.with_name(f"{workdir.name}.partial")
-      shutil.rmtree(partial, ignore_errors=True)
-      train(own, partial, devices)
-      partial.rename(workdir)
-      return load(workdir).state
-
-  process = Process(jax.process_index(), jax.process_count())
-  state = from_first(process, find, template)
-  return workdir, Run(own, algorithm, state)
-
-
 def _padded(
   apply: Callable[..., tuple[jax.Array, jax.Array]],
 ) -> Callable[[Any, Any], tuple[jax.Array, jax.Array]]:
   """Compiles for one size of batch, to which smaller ones are filled up."""
-  mapped, size = over_devices(apply), batch_size()
+  mapped, size = data_parallel(apply), batch_size()
 
   def run(variables: Any, images: Any) -> tuple[jax.Array, jax.Array]:
     pad = np.pad if isinstance(images, np.ndarray) else jnp.pad

@@ -12,15 +12,11 @@ from optax.losses import cosine_similarity
 from tqdm import tqdm
 
 from jaxgan import data
-from jaxgan.engine.input_pipeline import (
-  shuffled,
-  to_float,
-  to_uint8,
-  unaugmented,
-)
-from jaxgan.evaluation import feature_nets, restored
+from jaxgan.data.order import shuffled_indices
+from jaxgan.data.pixels import to_float, to_uint8, unaugmented
+from jaxgan.evaluation import feature_nets, sampling
 from jaxgan.evaluation.metrics import image_pairs
-from jaxgan.evaluation.samples import (
+from jaxgan.evaluation.statistics import (
   KEPT,
   Metric,
   Reference,
@@ -30,7 +26,7 @@ from jaxgan.evaluation.samples import (
   pausing,
   reference,
 )
-from jaxgan.train_step import Algorithm
+from jaxgan.game import Game
 
 _PIXELS = 1 << 18  # that are translated at a time
 
@@ -53,7 +49,7 @@ class Translated(NamedTuple):
 
 def create(
   config: ConfigDict,
-  algorithm: Algorithm,
+  algorithm: Game,
   count: int | None = None,
   seed: int = 0,
   batch_statistics: bool = False,
@@ -107,11 +103,11 @@ def create(
     else:
       real = _reference(config, end, number, seed, inception, own, most)
       references[end] = real
-    order = shuffled(0, np.arange(len(source)), len(source))[:number]
+    order = shuffled_indices(0, np.arange(len(source)), len(source))[:number]
     ways[way] = source, order, real
     found = {"samples": number} | (real.protocol if real and not again else {})
     sha = hashlib.sha256()
-    for batch in restored.examples(source, order):
+    for batch in sampling.examples(source, order):
       sha.update(batch[start])
     found["translated_sha256"] = sha.hexdigest()
     if way == "forward":
@@ -161,7 +157,7 @@ def _reference(
 
 
 def _translator(
-  algorithm: Algorithm,
+  algorithm: Game,
   way: str,
   config: ConfigDict,
   seed: int,
@@ -173,7 +169,7 @@ def _translator(
   shape = data.example_shapes(config)[start]
   devices = jax.local_device_count()
   share = (
-    min(restored.BATCH, max(1, _PIXELS // (shape[0] * shape[1]))) // devices
+    min(sampling.BATCH, max(1, _PIXELS // (shape[0] * shape[1]))) // devices
   )
   size = max(1, share) * devices
 
@@ -199,7 +195,7 @@ def _translator(
       scores["embedding similarity"] = cosine_similarity(*features)
     return {"images": stored, "scores": scores}
 
-  apply = restored.over_devices(one)
+  apply = devices.data_parallel(one)
   keys = {start, end} if config.name != "unpaired" else {start}
 
   def translate(
@@ -208,7 +204,7 @@ def _translator(
     order: np.ndarray,
     pause: Callable[[], None],
   ) -> Translated:
-    variables = restored.replicate(variables)
+    variables = devices.replicate(variables)
     made, sources, labels = [], [], []
     with tqdm(
       total=len(order), desc="translations", unit="image", leave=False
@@ -222,9 +218,9 @@ def _translator(
         batch = {key: batch[key][rows] for key in keys}
         if algorithm.latents:
           indices = jnp.arange(first, first + size)
-          batch["latent"] = restored.draw(algorithm, seed, indices)
+          batch["latent"] = sampling.draw_inputs(algorithm, seed, indices)
         count = len(sources[-1])
-        found = jax.device_get(apply(variables, restored.shard(batch)))
+        found = jax.device_get(apply(variables, devices.shard(batch)))
         made.append(jax.tree.map(lambda x, n=count: x[:n], found))
         bar.update(count)
     made = jax.tree.map(lambda *x: np.concatenate(x), *made)
@@ -251,7 +247,7 @@ def _metrics(
     net, labelled = real.net, len(made.labels) > 0
 
     def batches(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-      for rows in pausing(restored.batches(np.arange(len(images))), pause):
+      for rows in pausing(sampling.batches(np.arange(len(images))), pause):
         batch = {"image": images[rows]}
         yield batch | ({"label": made.labels[rows]} if labelled else {})
 

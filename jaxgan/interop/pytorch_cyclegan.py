@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.interop import weights
 
 Shape = tuple[int, ...]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxgan.config import InputError, first_line
+from jaxgan.errors import InputError, first_line
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 
 
 def create(

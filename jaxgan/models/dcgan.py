@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.models.layers.conv import Conv, ConvTranspose, dense
 from jaxgan.models.layers.minibatch_discrimination import (
   MinibatchDiscrimination,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
 
 SIDE = 160  # of the faces that the published weights are for
 FEATURES = 512

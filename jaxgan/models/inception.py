@@ -14,9 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from jaxgan.config import InputError
-from jaxgan.interop import weights
-
 SIDE = 299  # of the network's input
 
 # The chains of convolutions that see a block's input side by side. A link is
@@ -199,27 +196,6 @@ def resize(images: jax.Array) -> jax.Array:
     precision="highest",
   )
   return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
-
-
-def inception_variables(entries: Mapping[str, np.ndarray]) -> dict:
-  """Returns the variables of `Inception` for weights by published name.
-
-  Args:
-    entries: such as `Mixed_5b.branch1x1.conv.weight [64, 192, 1, 1]`, in the
-      order of PyTorch.
-
-  Raises:
-    InputError: where an entry is missing, of another shape, or unexpected.
-  """
-  images = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
-  shapes = jax.eval_shape(Inception().init, jax.random.key(0), images)
-  entries = {name: x for name, x in entries.items() if name != "fc.bias"}
-  try:
-    return weights.named(shapes, entries)
-  except InputError as e:
-    raise InputError(
-      f"{e}; the FID weights, pt_inception-2015-12-05, are needed"
-    ) from e
 
 
 def _interpolation(size: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.models.layers.conv import dense
 from jaxgan.models.layers.minibatch_discrimination import (
   MinibatchDiscrimination,

@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from jaxgan.models.dcgan import SIZES, doublings
 from jaxgan.models.layers.conv import Conv, WeightNorm, dense
-from jaxgan.objectives.transport import unit
+from jaxgan.models.layers.norms import unit_length
 
 
 class Generator(nn.Module):
@@ -82,4 +82,4 @@ class Critic(nn.Module):
       )
       x = WeightNorm(layer)(x)
       x = nn.relu(jnp.concatenate([x, -x], -1))
-    return unit(x.reshape(x.shape[0], -1))
+    return unit_length(x.reshape(x.shape[0], -1))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.models.layers.conv import Conv
 from jaxgan.models.layers.norms import normalize, spectral
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.models.dcgan import doublings
 from jaxgan.models.layers.conv import Conv, dense
 from jaxgan.models.layers.minibatch_discrimination import (

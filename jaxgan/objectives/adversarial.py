@@ -8,9 +8,9 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
+from jaxgan.game import Metrics
 from jaxgan.objectives import losses, penalties
-from jaxgan.train_step import Metrics
 
 
 class Objective(NamedTuple):

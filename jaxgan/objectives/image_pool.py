@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
 
 
 class Pool(NamedTuple):

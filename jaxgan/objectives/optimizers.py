@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 
 
 def clip_weights(bound: float) -> optax.GradientTransformation:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxgan.engine.devices import example_keys, pmean
+from jaxgan.game import example_keys, pmean
 
 CriticFn = Callable[[jax.Array], jax.Array]
 

@@ -17,7 +17,8 @@ from ott.geometry.geometry import Geometry
 from ott.solvers import linear
 from ott.solvers.linear.acceleration import Momentum
 
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
+from jaxgan.models.layers.norms import unit_length
 
 # The problems of the energy distance between two halves of a real batch, 0 and
 # 1, and two of a generated one, 2 and 3; and with what weight each counts.
@@ -37,16 +38,6 @@ class Transport(NamedTuple):
   error: jax.Array
 
 
-def unit(x: jax.Array) -> jax.Array:
-  """Vectors `[..., D]` divided by their length, in float32.
-
-  Below a length of 1e-6 they get shorter, so that 0 stays 0.
-  """
-  x = x.astype(jnp.float32)
-  square = jnp.square(x).sum(-1, keepdims=True)
-  return x * lax.rsqrt(jnp.maximum(square, 1e-12))
-
-
 def cosine_cost(x: jax.Array, y: jax.Array) -> jax.Array:
   """1 - cos of the angles between x `[..., N, D]` and y `[..., M, D]`.
 
@@ -55,7 +46,10 @@ def cosine_cost(x: jax.Array, y: jax.Array) -> jax.Array:
   # By default, accelerators round the factors to 8 or 11 bits: an error of the
   # size of epsilon.
   return 1 - jnp.einsum(
-    "...nd,...md->...nm", unit(x), unit(y), precision=lax.Precision.HIGHEST
+    "...nd,...md->...nm",
+    unit_length(x),
+    unit_length(y),
+    precision=lax.Precision.HIGHEST,
   )
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan.engine.devices import pmean
+from jaxgan.game import pmean
 
 # (params, model_state) -> (scalar, new model_state)
 Objective = Callable[[Any, Any], tuple[jax.Array, Any]]

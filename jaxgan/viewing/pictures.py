@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from jaxgan.data import mixtures
 from jaxgan.data.mixtures import Mixture
-from jaxgan.engine.input_pipeline import to_uint8
+from jaxgan.data.pixels import to_uint8
 from jaxgan.evaluation.metrics.points import modes
 
 _TITLE = 16  # pixels

@@ -41,7 +41,7 @@ def merge(a: Moments, b: Moments) -> Moments:
   )
 
 
-def frechet(a: Moments, b: Moments) -> float:
+def frechet_distance(a: Moments, b: Moments) -> float:
   """Squared Frechet distance of the Gaussians with these moments.
 
   Heusel et al. 2017 (arXiv:1706.08500), eq. 6:
@@ -74,14 +74,14 @@ def frechet(a: Moments, b: Moments) -> float:
   )
 
 
-def kernel(
+def kid(
   a: np.ndarray,
   b: np.ndarray,
   seed: int = 0,
   subsets: int = 100,
   size: int = 1000,
 ) -> float:
-  """Squared maximum mean discrepancy with a cubic kernel: KID.
+  """Squared maximum mean discrepancy with a cubic kid: KID.
 
   Binkowski et al. 2018 (arXiv:1801.01401), section 4: the unbiased estimate
   with `k(x, y) = (x . y / D + 1)^3`, the mean over random subsets. Small
@@ -97,7 +97,7 @@ def kernel(
   rng = np.random.default_rng(seed)
   size = min(size, len(a), len(b))
   if size < 2:
-    raise ValueError("a kernel distance needs at least 2 images")
+    raise ValueError("a kid distance needs at least 2 images")
   if size == len(a) == len(b):
     subsets = 1  # they would all be the same
   a, b = a.astype(np.float64), b.astype(np.float64)
@@ -111,18 +111,18 @@ def kernel(
 
 
 def _cubes(x: np.ndarray, y: np.ndarray) -> float:
-  """The sum of the kernel over all pairs."""
+  """The sum of the kid over all pairs."""
   z = x @ y.T / x.shape[1] + 1
   return np.einsum("ij,ij,ij->", z, z, z)  # in one pass, without copies
 
 
 def _own_cubes(x: np.ndarray) -> float:
-  """The sum of the kernel of each vector with itself."""
+  """The sum of the kid of each vector with itself."""
   return (((x * x).mean(1) + 1) ** 3).sum()
 
 
-class Neighbourhoods(NamedTuple):
-  """See `neighbourhoods`; each in [0, 1], density may exceed 1."""
+class PRDC(NamedTuple):
+  """See `prdc`; each in [0, 1], density may exceed 1."""
 
   precision: float
   recall: float
@@ -130,16 +130,14 @@ class Neighbourhoods(NamedTuple):
   coverage: float
 
 
-def neighbourhoods(
-  real: np.ndarray, fake: np.ndarray, k: int = 3
-) -> Neighbourhoods:
-  """How two sets lie in each other's neighbourhoods.
+def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
+  """How two sets lie in each other's prdc.
 
   A vector's neighbourhood is the ball that reaches to its k-th nearest other
   vector of the same set. Precision is the share of fakes in a neighbourhood
   of a real, recall that of reals in one of a fake (Kynkaanniemi et al. 2019,
   arXiv:1904.06991, eq. 1 and 2); density is the mean number of real
-  neighbourhoods around a fake over k, coverage the share of reals with a fake
+  prdc around a fake over k, coverage the share of reals with a fake
   in their neighbourhood (Naeem et al. 2020, arXiv:2002.09797, eq. 2 and 3).
 
   Args:
@@ -154,7 +152,7 @@ def neighbourhoods(
   from sklearn.neighbors import NearestNeighbors
 
   if min(len(real), len(fake)) <= k:
-    raise ValueError(f"neighbourhoods of {k} need at least {k + 1} images")
+    raise ValueError(f"prdc of {k} need at least {k + 1} images")
   centre = real.astype(np.float64).mean(0)
   real, fake = real - centre, fake - centre
   # Distances are rounded, and copies have to count as neighbours.
@@ -166,7 +164,7 @@ def neighbourhoods(
     + slack
     for x in (real, fake)
   ]
-  around = np.zeros(len(fake))  # real neighbourhoods that each fake is in
+  around = np.zeros(len(fake))  # real prdc that each fake is in
   covered = np.zeros(len(real), bool)
   recalled = np.zeros(len(real), bool)
   start = 0
@@ -177,7 +175,7 @@ def neighbourhoods(
     covered[rows] = inside.any(1)
     recalled[rows] = (gaps <= radii[1]).any(1)
     start += len(gaps)
-  return Neighbourhoods(
+  return PRDC(
     precision=float((around > 0).mean()),
     recall=float(recalled.mean()),
     density=float(around.mean() / k),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 from jaxgan.models.layers.cpu.convolutions import Padding, conv, conv_transpose
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.engine.devices import AXIS
+from jaxgan.game import AXIS
 from jaxgan.models.layers.conv import initializer
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxgan.engine.devices import AXIS, pmean
+from jaxgan.game import AXIS, pmean
 
 EPSILON = 1e-5
 MOMENTUM = 0.9  # of the running statistics of batch norm, as in DCGAN
@@ -125,3 +125,13 @@ def spectral(
   if norm == "spectral":
     return partial(nn.SpectralNorm(layer), update_stats=train)
   return layer
+
+
+def unit_length(x: jax.Array) -> jax.Array:
+  """Vectors `[..., D]` divided by their length, in float32.
+
+  Below a length of 1e-6 they get shorter, so that 0 stays 0.
+  """
+  x = x.astype(jnp.float32)
+  square = jnp.square(x).sum(-1, keepdims=True)
+  return x * lax.rsqrt(jnp.maximum(square, 1e-12))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxgan.config import InputError
+from jaxgan.errors import InputError
 
 
 def reflect(x: jax.Array, pad: int) -> jax.Array:
