@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from conftest import CONFIGS, load_config
+from helpers.configs import load_config
+from helpers.environment import CONFIGS
 from ml_collections import ConfigDict
 
 from jaxgan import config as config_lib

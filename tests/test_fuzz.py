@@ -21,12 +21,13 @@ import jax
 import numpy as np
 import pytest
 from absl import flags
-from conftest import CONFIGS, data_config, load_config, shrink
+from helpers.checkpoints import make_state
+from helpers.configs import data_config, load_config, shrink
+from helpers.environment import CONFIGS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict, config_flags
 from PIL import Image
-from test_checkpoint import make_state
 
 from jaxgan import cli
 from jaxgan.data.images import decode, open_image
@@ -270,7 +271,8 @@ def keys(config, prefix=""):
 
 
 CONFIG = """
-from conftest import load_config, shrink
+from helpers.configs import load_config
+from helpers.configs import shrink
 
 def get_config():
   config = shrink(load_config({name!r}))

@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import CONFIGS, ROOT, command, load_config, shrink
 from filelock import FileLock
+from helpers.configs import load_config, shrink, small
+from helpers.environment import CONFIGS, ROOT
+from helpers.runs import command, rows
 
 from jaxgan import algorithms, data
 from jaxgan.config import base_config
@@ -23,19 +25,6 @@ from jaxgan.objectives import losses
 from jaxgan.train import train
 
 NAMES = [path.stem for path in CONFIGS]
-
-
-def small(name, preset=None, **values):
-  config = shrink(load_config(name, preset))
-  config.update_from_flattened_dict(
-    {"steps": 2, "log_every": 1, "eval_every": 0} | values
-  )
-  return config.lock()
-
-
-def rows(workdir):
-  text = (workdir / "metrics.jsonl").read_text()
-  return [json.loads(line) for line in text.splitlines()]
 
 
 def assert_equal(a, b):

@@ -1,13 +1,12 @@
 """The engine: order of play, isolation of players, devices, averages."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import load_config, shrink
+from helpers.configs import load_config, shrink
+from helpers.games import difference, play, random_batches
 from jax import lax
 from ml_collections import ConfigDict
 
@@ -22,7 +21,6 @@ from jaxgan.game import (
   sampling_variables,
 )
 from jaxgan.models.layers import norms
-from jaxgan.train_step import make_train_step
 
 
 def toy_game(schedule, optimizers=None):
@@ -51,30 +49,6 @@ def toy_game(schedule, optimizers=None):
     schedule=schedule,
     sample=lambda *args: {},
   )
-
-
-def play(
-  algorithm,
-  batches,
-  rounds=1,
-  devices=1,
-  kind="pmap",
-  ema_decay=0.9,
-  state=None,
-):
-  mapping = devices_lib.create(kind, jax.devices()[:devices])
-  if state is None:
-    create = jax.jit(partial(create_train_state, algorithm))
-    first = {key: x[0] for key, x in batches(0).items()}
-    state = create(jax.random.key(0), first)
-  state = mapping.replicate(state)
-  step = mapping.map_step(
-    make_train_step(algorithm, jax.random.key(1), ema_decay)
-  )
-  for i in range(rounds):
-    state, metrics = step(state, mapping.shard_batch(batches(i)))
-  state, metrics = jax.device_get((mapping.unreplicate(state), metrics))
-  return state, {key: value.flat[0] for key, value in metrics.items()}
 
 
 def counting(updates, size=8):
@@ -184,24 +158,6 @@ def small_gan(optimizer="sgd", **overrides):
       {"name": optimizer, "learning_rate": 0.02}
     )
   return config
-
-
-def random_batches(shape, updates=2, size=16):
-  def batches(t):
-    rng = np.random.default_rng(t)
-    return {"image": rng.normal(size=(updates, size, *shape)).astype("f4")}
-
-  return batches
-
-
-def difference(a, b):
-  """The largest difference between the params of two states."""
-  leaves = jax.tree.map(
-    lambda a, b: np.abs(a - b).max(),
-    (a.params, a.model_state, a.ema_params),
-    (b.params, b.model_state, b.ema_params),
-  )
-  return max(jax.tree.leaves(leaves))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

@@ -1,0 +1,181 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from helpers.configs import load_config, small
+from helpers.environment import CONFIGS, DEVICES, ONE_DEVICE, ROOT
+from helpers.runs import rows
+
+from jaxgan.engine import checkpoint
+from jaxgan.engine.preemption import preemption
+from jaxgan.engine.processes import ALONE, broadcast, connect, run_on_first
+from jaxgan.errors import InputError
+from jaxgan.evaluation import restored
+from jaxgan.train import train
+
+# One of each algorithm; JAXGAN_LAYOUTS=all takes all.
+NAMES = [path.stem for path in CONFIGS]
+if os.environ.get("JAXGAN_LAYOUTS") != "all":
+  NAMES = list({load_config(n).algorithm: n for n in NAMES}.values())
+
+
+def free_port():
+  with socket.socket() as s:
+    s.bind(("", 0))
+    return s.getsockname()[1]
+
+
+def run_workers(tasks, folder, count=2, devices=4):
+  """Trains what the tasks say in processes of their own."""
+  path = folder / "tasks.json"
+  path.write_text(
+    json.dumps(
+      [
+        {
+          "config": json.loads(config.to_json()),
+          "workdir": str(workdir),
+          "devices": of_each,
+          **dict.fromkeys(flags, True),
+        }
+        for config, workdir, of_each, *flags in tasks
+      ]
+    )
+  )
+  xla_flags = f"{ONE_DEVICE} {DEVICES}{devices}"
+  address = f"127.0.0.1:{free_port()}"
+  workers, logs = [], []
+  for i in range(count):
+    logs.append(folder / f"{i}.log")
+    with logs[i].open("w") as log:
+      arguments = address, str(count), str(i), str(path)
+      workers.append(
+        subprocess.Popen(
+          [
+            sys.executable,
+            ROOT / "tests" / "helpers" / "worker.py",
+            *arguments,
+          ],
+          stdout=log,
+          stderr=subprocess.STDOUT,
+          env=os.environ
+          | {
+            "XLA_FLAGS": xla_flags,
+            "PYTHONPATH": str(ROOT),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+          },
+        )
+      )
+  try:
+    for worker, log in zip(workers, logs, strict=True):
+      assert worker.wait(500) == 0, log.read_text()[-3000:]
+  finally:
+    for worker in workers:
+      worker.kill()
+      worker.wait()
+
+
+def assert_alike(found, expected):
+  for a, b in zip(found, expected, strict=True):
+    assert a.keys() == b.keys()
+    for key in a.keys() - {"rounds_per_second"}:
+      assert a[key] == pytest.approx(b[key], rel=1e-4, abs=1e-4), key
+
+
+def test_layouts_agree(tmp_path):
+  """Two processes of two devices, one of four, and one device."""
+  run_workers([(small(n), tmp_path / "2x2" / n, 2) for n in NAMES], tmp_path)
+  for name in NAMES:
+    print(name)
+    several = tmp_path / "2x2" / name
+    for count in (4, 1):
+      workdir = tmp_path / str(count) / name
+      train(small(name), workdir, jax.devices()[:count])
+      assert_alike(rows(several), rows(workdir))
+    written, expected = (
+      {p.name for p in folder.iterdir() if "events" not in p.name}
+      for folder in (several, workdir)
+    )
+    assert written == expected
+
+
+def test_a_checkpoint_fits_other_layouts(tmp_path):
+  config = small("gan", steps=3, checkpoint_every=1)
+  whole, saved, other = (
+    tmp_path / name for name in ("1", "2x4_to_1", "1_to_2x4")
+  )
+  one = jax.devices()[:1]
+  train(config, whole, one)
+  train(small("gan"), other, one)
+  apart = tmp_path / "apart"
+  tasks = [
+    (small("gan"), saved, 4),
+    (config, other, 4),
+    (small("gan"), apart, 4, "seeds"),
+    (small("gan"), apart, 4, "classifier"),
+  ]
+  run_workers(tasks, tmp_path)
+  logs = [(tmp_path / f"{index}.log").read_text() for index in range(2)]
+  for log in logs:
+    assert "have different configs" in log
+  assert not apart.exists()
+  # The first trained a classifier to evaluate with, and both have it.
+  assert [log.count("training a classifier") for log in logs] == [1, 0]
+  (trained,) = (tmp_path / "cache").glob("jaxgan/classifiers/*/config.json")
+  digest = checkpoint.digest(restored.load(trained.parent).state)
+  assert all(f"classifier {digest}" in log for log in logs)
+  assert_alike(rows(other), rows(whole))
+  found, expected = (restored.load(path, 2).state for path in (saved, whole))
+  for a, b in zip(
+    jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True
+  ):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+  train(config, saved, one)
+  assert_alike(rows(saved), rows(whole))
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (("here", 2, 0), "host:port"),
+    ((":80", 2, 0), "host:port"),
+    (("here:99999", 2, 0), "host:port"),
+    (("here:80", None, 0), "--processes"),
+    (("here:80", 2, None), "--process"),
+    (("here:80", 2, 2), "number them from 0"),
+    (("nowhere.invalid:80", 2, 1), "'nowhere.invalid:80': "),
+    ((None, 2, 0), "--coordinator"),
+  ],
+)
+def test_impossible_clusters_are_refused(arguments, message):
+  with pytest.raises(InputError, match=message):
+    connect(*arguments)
+
+
+def test_a_port_in_use_is_refused():
+  with socket.socket() as s:
+    s.bind(("", 0))
+    s.listen()
+    port = s.getsockname()[1]
+    with pytest.raises(InputError, match="in use"):
+      connect(f"127.0.0.1:{port}", 2, 0)
+
+
+def test_alone_a_process_agrees_with_itself():
+  assert run_on_first(ALONE, lambda: {"a": 1}) == {"a": 1}
+  tree = {"w": np.float32(-0.0)}
+  assert broadcast(ALONE, tree) is tree
+
+
+def test_told_by_a_signal():
+  before = signal.getsignal(signal.SIGTERM)
+  with preemption(ALONE) as told:
+    assert not told()
+    signal.raise_signal(signal.SIGTERM)
+    assert told()
+  assert signal.getsignal(signal.SIGTERM) == before

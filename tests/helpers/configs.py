@@ -1,0 +1,70 @@
+"""Configs of tiny runs."""
+
+import functools
+import pathlib
+import runpy
+import tempfile
+
+from helpers.environment import ROOT
+from ml_collections import ConfigDict
+
+from jaxgan.config import base_config
+from jaxgan.train import train
+
+
+def load_config(name: str, preset: str | None = None) -> ConfigDict:
+  """Returns what `configs/<name>.py` makes."""
+  get_config = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))[
+    "get_config"
+  ]
+  return get_config(preset) if preset else get_config()
+
+
+def shrink(config: ConfigDict) -> ConfigDict:
+  """Makes networks and batch tiny, in place."""
+  config.batch_size = 16
+  for player in config.optimizers:
+    network = config[player]
+    for key, size in (("width", 4), ("blocks", 1)):
+      if key in network:
+        network[key] = size
+    if "hidden" in network:
+      network.hidden = (16,) * len(network.hidden)
+    if "widths" in network:
+      network.widths = (8,) * len(network.widths)
+  if "latent_size" in config:
+    config.latent_size = 8
+  if "features" in config:  # whatever the data, of digits
+    network = shrink(load_config("classifier")).classifier
+    config.features.update(
+      workdir=str(feature_net()), image_size=16, channels=1, network=network
+    )
+  for updates in {"n_critic", "n_generator"} & set(config):
+    config[updates] = min(config[updates], 2)  # unrolled: costs compilation
+  return config
+
+
+@functools.cache
+def feature_net() -> pathlib.Path:
+  """The folder of a classifier that has learned for one round."""
+
+  config = shrink(load_config("classifier"))
+  config.steps = 1
+  folder = pathlib.Path(tempfile.mkdtemp()) / "classifier"
+  train(config, folder)
+  return folder
+
+
+def data_config(preset: str = "folder", **values) -> ConfigDict:
+  """Returns the `data` of a preset, with other values."""
+  config = base_config(preset).data
+  config.update(values)
+  return config
+
+
+def small(name, preset=None, **values):
+  config = shrink(load_config(name, preset))
+  config.update_from_flattened_dict(
+    {"steps": 2, "log_every": 1, "eval_every": 0} | values
+  )
+  return config.lock()

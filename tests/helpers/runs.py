@@ -1,0 +1,59 @@
+"""Runs of commands, in processes of their own, and the files they leave."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+from helpers.environment import DEVICES, ONE_DEVICE, ROOT
+
+from jaxgan.engine import checkpoint
+
+
+def command(module, *arguments, cwd, devices=1):
+  """Runs `python -m jaxgan.<module>` in a process of its own."""
+  environment = os.environ | {
+    "XLA_FLAGS": f"{ONE_DEVICE} {DEVICES}{devices}",
+    "PYTHONPATH": str(ROOT),
+    "XDG_CACHE_HOME": str(cwd / "cache"),
+  }
+  return subprocess.run(
+    [sys.executable, "-m", f"jaxgan.{module}", *map(str, arguments)],
+    capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
+  )  # fmt: skip
+
+
+RUN = (
+  "--config=configs/gan.py",
+  "--config.batch_size=16",
+  "--config.generator.hidden=(16,)",
+  "--config.critic.hidden=(16,)",
+)
+
+
+def log_of(workdir):
+  return (workdir.parent / f"{workdir.name}.log").read_text()
+
+
+def wait_for(condition, process, seconds=120):
+  end = time.monotonic() + seconds
+  while not condition() and process.poll() is None:
+    assert time.monotonic() < end, "in vain"
+    time.sleep(0.002)
+
+
+def steps(workdir):
+  folder = workdir / "checkpoints"
+  return sorted(int(p.name) for p in folder.glob("[0-9]*") if p.name.isdigit())
+
+
+def digest(workdir):
+  with checkpoint.open_manager(workdir, read_only=True) as manager:
+    newest = max(manager.all_steps())
+    return newest, checkpoint.stored_meta(manager, newest)["digest"]
+
+
+def rows(workdir):
+  text = (workdir / "metrics.jsonl").read_text()
+  return [json.loads(line) for line in text.splitlines()]

@@ -1,0 +1,166 @@
+"""FaceNet against the published PyTorch network, and as the net of a DTN."""
+
+import functools
+import importlib
+import importlib.util
+import re
+import sys
+from types import ModuleType, SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from helpers.configs import load_config, shrink
+from helpers.games import first_of, loss_of, start
+from helpers.torch_networks import randomised, saved
+
+from jaxgan import algorithms, import_torch
+from jaxgan.errors import InputError
+from jaxgan.evaluation import restored
+from jaxgan.game import sampling_variables, with_pretrained
+from jaxgan.models import facenet
+
+torch = pytest.importorskip("torch")
+PEOPLE = 11
+
+
+@functools.cache
+def published():
+  """The network of the package facenet-pytorch, with random weights.
+
+  Without it, the test is skipped. What the package imports beside that module
+  needs torchvision, which the network does without.
+  """
+  spec = importlib.util.find_spec("facenet_pytorch")
+  if spec is None:
+    pytest.skip("needs facenet-pytorch")
+  (root,) = spec.submodule_search_locations
+  parts = ["facenet_pytorch", "models", "utils"]
+  for i in range(1, 4):
+    module = ModuleType(".".join(parts[:i]))
+    module.__path__ = ["/".join([root, *parts[1:i]])]
+    sys.modules[module.__name__] = module
+  name = "facenet_pytorch.models.inception_resnet_v1"
+  network = importlib.import_module(name).InceptionResnetV1(
+    classify=True, num_classes=PEOPLE
+  )
+  return randomised(network).eval()
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("facenet")
+  file = saved(published(), folder / "vggface2.pt")
+  import_torch.import_facenet(file, folder / "run")
+  return folder / "run"
+
+
+def test_features_and_logits_are_those_of_pytorch(workdir):
+  found = restored.load(workdir)
+  params, model_state = sampling_variables(found.state)
+  network = facenet.Classifier(PEOPLE)
+  variables = {"params": params["classifier"], **model_state["classifier"]}
+  for size in ((160, 160), (96, 112)):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (2, *size, 3)).astype("f4")
+    ours = jax.jit(lambda x: network.apply(variables, x, train=False))(
+      pixels / 127.5 - 1
+    )
+    # What the package calls fixed image standardization.
+    x = torch.tensor((pixels.transpose(0, 3, 1, 2) - 127.5) / 128)
+    theirs, oracle = [], published()
+    with torch.no_grad():
+      for classify in (False, True):
+        oracle.classify = classify
+        theirs.append(oracle(x).numpy())
+    for name, a, b in zip(("features", "logits"), ours, theirs, strict=True):
+      error = np.abs(a - b).max() / np.abs(b).max()
+      print(f"{name} at {size[0]}x{size[1]}: {error:.1e}")
+      assert error < 5e-6
+    np.testing.assert_allclose(np.linalg.norm(ours[0], axis=1), 1, rtol=1e-5)
+
+
+def test_the_run_is_a_classifier_of_people(workdir, capsys):
+  found = restored.load(workdir)
+  assert found.config.algorithm == "classifier"
+  wanted = load_config("dtn", "faces").features
+  assert found.config.data.image_size == wanted.image_size == facenet.SIDE
+  assert dict(found.config.classifier) == {"name": "facenet", "classes": PEOPLE}
+  leaves = [x.size for x in jax.tree.leaves(found.state.params)]
+  kept = sum(x.nbytes for x in jax.tree.leaves(found.state))
+  assert kept < 4.01 * sum(leaves) + 4 * 40_000  # once, and the statistics
+  for people, name in ((8631, "vgg_face2"), (10575, "casia_webface")):
+    assert import_torch._PEOPLE[people] == name
+
+
+def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
+  # At half the size and with a fifth of the blocks, to compile faster.
+  monkeypatch.setattr(facenet, "SIDE", 80)
+  monkeypatch.setattr(facenet, "REPEATS", (1, 1, 1))
+  state = published().state_dict()
+  entries = {k: x for k, x in state.items() if not re.match(r".*_\d\.[1-9]", k)}
+  torch.save(entries, tmp_path / "small.pt")
+  import_torch.import_facenet(tmp_path / "small.pt", tmp_path / "net")
+  config = shrink(load_config("dtn", "faces"))
+  config.features = load_config("dtn", "faces").features
+  config.features.update(workdir=str(tmp_path / "net"), image_size=80)
+  config.features.network.classes = PEOPLE
+  config.data.image_size = 16
+  algorithm, state, batches = start(config)
+  state = with_pretrained(state, algorithm.pretrained())
+  # The constancy is felt through the net.
+  (loss, (_, metrics)), gradient = loss_of(
+    algorithm, "generator", state, first_of(batches)
+  )
+  assert 0 < metrics["constancy"] < 2
+  w = config.weights
+  assert (w.constancy, w.identity, w.total_variation) == (100, 1, 0.05)
+  np.testing.assert_allclose(
+    loss, sum(w[key] * metrics[key] for key in w), rtol=1e-5
+  )
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradient))
+  # The wrong number of people names the key.
+  config.features.network.classes = 8631
+  with pytest.raises(InputError, match="set features.network to the former"):
+    algorithms.create(config).pretrained()
+
+
+def test_other_files_are_refused(tmp_path):
+  network = torch.nn.Linear(512, 3)
+  for change, message in (
+    ({}, "it has no logits.weight of"),
+    ({"logits.weight": torch.zeros(7, 128)}, "it has no logits.weight of"),
+    ({"logits.weight": torch.zeros(7, 512)}, "no .* among the weights"),
+  ):
+    file = tmp_path / "weights.pt"
+    torch.save({**network.state_dict(), **change}, file)
+    with pytest.raises(InputError, match=f"is no InceptionResnetV1: {message}"):
+      import_torch.import_facenet(file, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
+  (tmp_path / "full").mkdir()
+  (tmp_path / "full" / "file").touch()
+  with pytest.raises(InputError, match="give a new --workdir"):
+    import_torch.import_facenet(file, tmp_path / "full")
+
+
+def test_the_command(workdir, tmp_path):
+  def flag(value):
+    return SimpleNamespace(value=value)
+
+  def given(features, **files):
+    files = {name: flag(files.get(name)) for name in import_torch._FLAGS}
+    return SimpleNamespace(
+      files=files, features=flag(features), image_size=flag(None),
+      workdir=flag(str(tmp_path / "run")),
+    )  # fmt: skip
+
+  file = f"{workdir.parent}/vggface2.pt"
+  for wrong, message in (
+    (given(None), "or --features=FILE"),
+    (given(file, generator=file), "or --features=FILE"),
+    (given(file, critic=file), "give no other file"),
+  ):
+    with pytest.raises(InputError, match=message):
+      import_torch.main(wrong)
+  import_torch.main(given(file))
+  assert restored.load(tmp_path / "run").state.step == 0
