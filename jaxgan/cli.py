@@ -115,7 +115,7 @@ def run(
     except errors.Preempted as e:
       print(e, file=sys.stderr)
       # The usual way, on which processes wait for one that still saves.
-      sys.exit(processes.PREEMPTED)
+      sys.exit(e.status)
     except Exception as e:
       status, message = _explain(e)
       if jax.process_count() > 1 or isinstance(e, SaveError):
@@ -150,7 +150,7 @@ def _explain(error: Exception) -> tuple[int, str | None]:
     remedy = ", reduce batch_size" if "config" in flags.FLAGS else ""
     return 1, f"error: out of memory{remedy}: {first_line(error)}"
   if isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
-    return processes.LOST, (
+    return errors.LOST, (
       f"error: another process was lost ({first_line(error)}); start all "
       "again, and they go on from the last checkpoint"
     )

@@ -8,7 +8,8 @@ import jax
 from absl import flags
 
 from jaxgan import cli
-from jaxgan.engine.processes import PREEMPTED, leave
+from jaxgan.engine.processes import leave
+from jaxgan.errors import PREEMPTED
 from jaxgan.train import train
 
 

@@ -14,11 +14,6 @@ from jax.experimental import multihost_utils
 
 from jaxgan.errors import InputError, first_line
 
-# How a process ends that can go on when it is started again: told to leave
-# and saved (EX_TEMPFAIL), or another one was lost. Launchers know them.
-PREEMPTED = 75
-LOST = 76
-
 
 class Process(NamedTuple):
   """This process among those that work together."""
