@@ -147,7 +147,7 @@ def compare_points(made: np.ndarray, mixture: Mixture) -> dict[str, Metric]:
   def distance(points: np.ndarray) -> float:
     return points_lib.wasserstein(points[:ASSIGNED], first[:ASSIGNED])
 
-  found, floor = (points_lib.modes(x, mixture) for x in (made, second))
+  found, floor = (mixtures.modes(x, mixture) for x in (made, second))
   return {
     "Wasserstein-2": Metric(distance(made), distance(second), True),
     "modes": Metric(found[0], floor[0], False),

@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 from jaxgan.data import mixtures
 from jaxgan.data.mixtures import Mixture
 from jaxgan.data.pixels import to_uint8
-from jaxgan.evaluation.metrics.points import modes
 
 _TITLE = 16  # pixels
 _GAP = 4
@@ -134,7 +133,7 @@ def _scatter(
       extent=(-limit, limit) * 2,
     )
     ax.scatter(*np.asarray(points).T, s=2, alpha=0.4, linewidths=0)
-    found, quality = modes(np.asarray(points), mixture)
+    found, quality = mixtures.modes(np.asarray(points), mixture)
     ax.set(
       title=f"{name}: {found} modes, {quality:.1%} of high quality",
       xlim=(-limit, limit),

@@ -10,7 +10,7 @@ import sklearn
 from helpers.oracles import import_torch_fidelity
 
 from jaxgan.data import mixtures
-from jaxgan.data.mixtures import Mixture
+from jaxgan.data.mixtures import Mixture, modes
 from jaxgan.evaluation.metrics.classifier_scores import (
   inception_score,
   modes_found,
@@ -24,7 +24,7 @@ from jaxgan.evaluation.metrics.distances import (
   moments,
   prdc,
 )
-from jaxgan.evaluation.metrics.points import modes, wasserstein
+from jaxgan.evaluation.metrics.points import wasserstein
 
 
 def normal(*shape, seed=0):
