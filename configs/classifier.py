@@ -10,8 +10,8 @@ see the README.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import classifier_config
+from jaxgan.algorithms.classifier import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  return classifier_config(preset)
+  return default_config(preset)

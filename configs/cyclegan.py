@@ -4,25 +4,22 @@
 
 Two generators and two PatchGANs, tied by the way there and back. Values are
 those of the authors' code for PyTorch, at 256x256 with batches of one; see
-`jaxgan.config.translation_config` for the presets. For MNIST -> USPS see the
+`jaxgan/data/presets.py` for the presets. For MNIST -> USPS see the
 README: 83.7 % keep their digit, on the way back 91.0 %.
 """
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import translation_config
+from jaxgan.algorithms.cyclegan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = translation_config(preset)
-  config.algorithm = "cyclegan"
+  config = default_config(preset)
   config.loss = "least_squares"
-  config.weights = ConfigDict(
-    {
-      "adversarial": 2.0,  # its least squares have no factor of a half
-      "cycle": 10.0,
-      "identity": 5.0,  # half of the weight of the cycle
-    }
+  config.weights.update(
+    adversarial=2.0,  # its least squares have no factor of a half
+    cycle=10.0,
+    identity=5.0,  # half of the weight of the cycle
   )
   config.pool_size = 50
   config.generator = ConfigDict(

@@ -8,11 +8,11 @@ those of the authors' Torch code, dcgan.torch; the paper's batch is 128.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import unconditional_config
+from jaxgan.algorithms.gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = unconditional_config(preset)
+  config = default_config(preset)
   config.loss = "non_saturating"
   network = {"name": "dcgan", "width": 64, "norm": "batch"}
   config.generator = ConfigDict(network)

@@ -5,7 +5,7 @@
 G = g(f(x)), of a frozen feature net f and a generator g, against a critic with
 three classes; see `jaxgan/algorithms/dtn.py`. Presets: "digits" (built in),
 "mnist_usps", "usps_mnist", "svhn_mnist" (the paper's) and "faces", each with
-the data of that name, see `jaxgan.config.translation_config`. For digits, f is
+the data of that name, see `jaxgan/data/presets.py`. For digits, f is
 a classifier of the source, which is trained first, once. For faces it is
 FaceNet, made by `python -m jaxgan.import_torch --features=FILE --workdir=DIR`
 and given by --config.features.workdir=DIR. Default: 81.7 % of the handwritten
@@ -15,7 +15,7 @@ MNIST 95.8 %; see the README.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import classifier_config, translation_config
+from jaxgan.algorithms.dtn import default_config
 from jaxgan.errors import InputError
 
 _PRESETS = ("digits", "mnist_usps", "usps_mnist", "svhn_mnist", "faces")
@@ -26,31 +26,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
     raise InputError(
       f"no preset {preset!r}: choose one of {', '.join(_PRESETS)}"
     )
-  config = translation_config(preset)
-  config.algorithm = "dtn"
-  del config.loss, config.penalty  # it has its own
-  config.weights = ConfigDict(
-    {
-      "adversarial": 1.0,
-      "constancy": 15.0,  # alpha
-      "identity": 15.0,  # beta
-      "total_variation": 0.0,  # gamma
-    }
-  )
-  config.n_critic = 1
-  config.n_generator = 1
-  # The feature net f, which stays as it is.
-  config.features = ConfigDict(
-    {
-      # Of a run of configs/classifier.py; by default one is trained for the
-      # images of the source, once.
-      "workdir": "",
-      "image_size": 0,  # of the images that it is for; 0: as the source's
-      "channels": 0,
-      "distance": "squared",  # of features, in the constancy; or "cosine"
-      "network": classifier_config("digits").classifier,
-    }
-  )
+  config = default_config(preset)
   network = {"name": "dcgan", "width": 32, "norm": "batch", "kernel_size": 4}
   config.generator = ConfigDict(network)
   config.critic = ConfigDict(network)

@@ -9,11 +9,11 @@ generator stops learning where the critic is sure; compare configs/nsgan.py.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import unconditional_config
+from jaxgan.algorithms.gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = unconditional_config(preset)
+  config = default_config(preset)
   config.loss = "minimax"
   config.generator = ConfigDict(
     {

@@ -8,13 +8,13 @@ code: the form is that of SimGAN (Shrivastava et al. 2017,
 https://arxiv.org/abs/1612.07828), values of the optimizer are CycleGAN's.
 MNIST -> USPS in 5 minutes on two CPU cores: 90.8 % of the translated digits are
 what they were, for a classifier of USPS; see the README for all objectives.
-Presets: see `jaxgan.config.translation_config`, and after an underscore
+Presets: see `jaxgan/data/presets.py`, and after an underscore
 "minimax", "non_saturating" (the default), "least_squares" or "wasserstein".
 """
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import translation_config
+from jaxgan.algorithms.l1_translation import default_config
 
 _OBJECTIVES = ("minimax", "non_saturating", "least_squares", "wasserstein")
 
@@ -24,11 +24,9 @@ def get_config(preset: str = "digits") -> ConfigDict:
   for name in _OBJECTIVES:
     if preset.endswith(f"_{name}"):
       preset, objective = preset.removesuffix(f"_{name}"), name
-  config = translation_config(preset)
-  config.algorithm = "l1_translation"
+  config = default_config(preset)
   config.loss = objective
-  config.weights = ConfigDict({"adversarial": 1.0, "l1": 0.2})
-  config.n_critic = 1
+  config.weights.l1 = 0.2
   config.generator = ConfigDict(
     {"name": "small_translator", "width": 32, "norm": "none"}
   )

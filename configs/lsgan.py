@@ -9,11 +9,11 @@ b1 = 0.5; the learning rate is DCGAN's.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import unconditional_config
+from jaxgan.algorithms.gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = unconditional_config(preset)
+  config = default_config(preset)
   config.loss = "least_squares"
   network = {"name": "dcgan", "width": 64, "norm": "batch"}
   config.generator = ConfigDict(network)

@@ -31,7 +31,7 @@ import re
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import ot_gan_config, unconditional_config
+from jaxgan.algorithms import gan, ot_gan
 from jaxgan.errors import InputError
 
 METHODS = {
@@ -101,7 +101,7 @@ def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
       "unrolled_<steps> or ot_gan"
     )
 
-  config = (ot_gan_config if method == "ot_gan" else unconditional_config)(name)
+  config = (ot_gan if method == "ot_gan" else gan).default_config(name)
   adam = {"name": "adam", "b1": 0.5, "b2": 0.999}
   if images:
     small = name == "stacked_digits"  # minutes on two CPU cores

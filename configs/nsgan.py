@@ -8,11 +8,11 @@ trained.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import unconditional_config
+from jaxgan.algorithms.gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = unconditional_config(preset)
+  config = default_config(preset)
   config.loss = "non_saturating"
   config.generator = ConfigDict(
     {

@@ -9,11 +9,11 @@ preset are those of the paper and of train_with_model_saving.py of its code.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import ot_gan_config
+from jaxgan.algorithms.ot_gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = ot_gan_config(preset)
+  config = default_config(preset)
   network = {"name": "ot_gan", "width": 128, "kernel_size": 5}
   config.generator = ConfigDict(network)
   config.critic = ConfigDict(network)

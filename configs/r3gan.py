@@ -10,11 +10,11 @@ out.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import unconditional_config
+from jaxgan.algorithms.gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = unconditional_config(preset)
+  config = default_config(preset)
   config.loss = "relativistic"
   config.latent_size = 64
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.0, "b2": 0.99}

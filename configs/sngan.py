@@ -8,11 +8,11 @@ CIFAR-10 are the paper's ResNet, with 256 channels in the generator.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import unconditional_config
+from jaxgan.algorithms.gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = unconditional_config(preset)
+  config = default_config(preset)
   config.loss = "hinge"
   config.latent_size = 128
   if preset in ("cifar10", "celeba", "folder"):

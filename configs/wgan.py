@@ -11,11 +11,11 @@ authors' code: decay 0.99, epsilon 1e-8 outside the square root.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import unconditional_config
+from jaxgan.algorithms.gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = unconditional_config(preset)
+  config = default_config(preset)
   config.loss = "wasserstein"
   config.n_critic = 5
   network = {"name": "dcgan", "width": 64, "norm": "batch"}

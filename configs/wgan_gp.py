@@ -9,11 +9,11 @@ and gan_64x64.py.
 
 from ml_collections import ConfigDict
 
-from jaxgan.config import unconditional_config
+from jaxgan.algorithms.gan import default_config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-  config = unconditional_config(preset)
+  config = default_config(preset)
   config.loss = "wasserstein"
   config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})
   config.n_critic = 5

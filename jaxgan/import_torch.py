@@ -17,7 +17,7 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms, cli, data
-from jaxgan.config import classifier_config, translation_config
+from jaxgan.algorithms import classifier, cyclegan, l1_translation, pix2pix
 from jaxgan.engine import checkpoint
 from jaxgan.engine.logs import write_config
 from jaxgan.errors import InputError
@@ -131,7 +131,7 @@ def import_facenet(
       f"{path} is no InceptionResnetV1: it has no {name} of "
       f"[people, {facenet.FEATURES}]"
     )
-  config = classifier_config("folder")
+  config = classifier.default_config("folder")
   config.data.update(
     name=_PEOPLE.get(people[0], "people"), image_size=facenet.SIDE, crop=0
   )
@@ -197,12 +197,12 @@ def create_config(
   generator = networks["generator"].architecture
   unet = generator.config["name"] == "unet"
   if "generator_back" in networks:
-    algorithm = "cyclegan"
+    game = cyclegan
   else:
-    algorithm = "pix2pix" if unet else "l1_translation"
+    game = pix2pix if unet else l1_translation
+  config = game.default_config("pairs" if game is pix2pix else "folders")
+  algorithm = config.algorithm
   _check_together(networks, algorithm)
-  config = translation_config("pairs" if algorithm == "pix2pix" else "folders")
-  config.algorithm = algorithm
   config.update(_VALUES[algorithm])
   config.generator = ConfigDict(generator.config)
   if unet:

@@ -74,7 +74,7 @@ def train(
   the others need not see it.
 
   Args:
-    config: see `jaxgan.config.base_config`.
+    config: see `jaxgan.config.shared_config`.
     workdir: where the run is recorded; made if missing.
     devices: to train on; by default all of all processes.
 

@@ -9,12 +9,12 @@ LIMITS = {
   "lines of train.py": 495,
   "lines of train_step.py": 150,
   "files from flag to gradient (WGAN-GP)": 8,
-  "lines from flag to gradient (WGAN-GP)": 1430,
+  "lines from flag to gradient (WGAN-GP)": 1460,
   "functions above 80 lines": 10,
   "except clauses of AttributeError, KeyError, TypeError": 10,
   "except clauses of any exception": 12,
   "imports from one test file into another": 0,
-  "lines of jaxgan/": 12452,
+  "lines of jaxgan/": 12615,
 }
 
 

@@ -17,7 +17,6 @@ from helpers.environment import CONFIGS, ROOT
 from helpers.runs import command, rows
 
 from jaxgan import algorithms, data
-from jaxgan.config import base_config
 from jaxgan.engine import checkpoint
 from jaxgan.errors import InputError, NonFiniteError
 from jaxgan.game import create_train_state
@@ -406,7 +405,7 @@ def test_unusable_workdir(tmp_path, kind):
 
 
 def test_unknown_algorithm():
-  config = base_config("digits")
+  config = load_config("gan")
   config.algorithm = "gann"
   with pytest.raises(InputError, match="'gann'"):
     algorithms.create(config)

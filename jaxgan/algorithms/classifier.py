@@ -14,6 +14,8 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import data, models
+from jaxgan.config import shared_config
+from jaxgan.data import presets
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Game, Params, TrainState
 from jaxgan.objectives import optimizers
@@ -81,3 +83,34 @@ def _check(config: ConfigDict) -> None:
     raise InputError(
       f"{name} has {found} labels: set classifier.classes={found}"
     )
+
+
+def default_config(preset: str) -> ConfigDict:
+  """Returns the keys of this game, with values of a small classifier.
+
+  Args:
+    preset: see `jaxgan.data.presets.images`.
+  """
+  config = shared_config("classifier", presets.images(preset))
+  config.steps = 2000
+  config.batch_size = 128
+  config.data.flip = False  # digits and letters are not symmetric
+  config.data.crop = config.data.image_size // 16
+  config.classifier = ConfigDict(
+    {
+      "name": "lenet",
+      "classes": 1000 if "stacked" in preset else 10,
+      "widths": (32, 64),
+      "features": 64,
+    }
+  )
+  config.optimizers = ConfigDict(
+    {
+      "classifier": {
+        "name": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "linear",
+      }
+    }
+  )
+  return config

@@ -21,6 +21,7 @@ from jaxgan.algorithms.one_sided import (
   averaged,
   check,
   create_generator,
+  translation_config,
 )
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Game, Params, TrainState
@@ -181,3 +182,14 @@ def create(config: ConfigDict) -> Game:
       "backward": ("target", BACKWARD),
     },
   )
+
+
+def default_config(preset: str) -> ConfigDict:
+  """Returns the keys of this game; see `one_sided.translation_config`."""
+  config = translation_config("cyclegan", preset)
+  config.weights = ConfigDict(
+    {"adversarial": 1.0, "cycle": 1.0, "identity": 1.0}
+  )
+  # Earlier fakes that critics may see in place of new ones; 0: none.
+  config.pool_size = 0
+  return config

@@ -22,6 +22,7 @@ import optax
 from ml_collections import ConfigDict
 
 from jaxgan import data, models
+from jaxgan.algorithms import classifier
 from jaxgan.algorithms.one_sided import (
   FORWARD,
   IDENTITY,
@@ -29,6 +30,8 @@ from jaxgan.algorithms.one_sided import (
   check_domains,
   check_norms,
 )
+from jaxgan.config import shared_config
+from jaxgan.data import presets
 from jaxgan.errors import InputError
 from jaxgan.evaluation import classifiers
 from jaxgan.game import Batch, Game, Params, TrainState
@@ -265,3 +268,37 @@ def _check(config: ConfigDict) -> None:
     )
   if not any(config.weights.values()):
     raise InputError("all weights are 0: give one above 0")
+
+
+def default_config(preset: str) -> ConfigDict:
+  """Returns the keys of this game, with the paper's weights for digits.
+
+  A config adds `generator`, `critic` and `optimizers`.
+
+  Args:
+    preset: see `jaxgan.data.presets.translation`.
+  """
+  config = shared_config("dtn", presets.translation(preset))
+  config.weights = ConfigDict(
+    {
+      "adversarial": 1.0,
+      "constancy": 15.0,  # alpha
+      "identity": 15.0,  # beta
+      "total_variation": 0.0,  # gamma
+    }
+  )
+  config.n_critic = 1  # critic updates per step
+  config.n_generator = 1
+  # The feature net f, which stays as it is.
+  config.features = ConfigDict(
+    {
+      # Of a run of configs/classifier.py; by default one is trained for the
+      # images of the source, once.
+      "workdir": "",
+      "image_size": 0,  # of the images that it is for; 0: as the source's
+      "channels": 0,
+      "distance": "squared",  # of features, in the constancy; or "cosine"
+      "network": classifier.default_config("digits").classifier,
+    }
+  )
+  return config

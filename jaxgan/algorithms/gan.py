@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.data import example_shape
+from jaxgan.config import shared_config
+from jaxgan.data import example_shape, presets
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Game, Params, TrainState, example_keys, pmean
 from jaxgan.models import latents
@@ -211,3 +212,31 @@ def check(config: ConfigDict) -> None:
     ):
       if used:
         raise InputError(f"{reason}: set generator_batches=1")
+
+
+def default_config(preset: str) -> ConfigDict:
+  """Returns the keys of this game, with neutral values.
+
+  A config sets those that its paper gives, and adds `generator`, `critic` and
+  `optimizers`.
+
+  Args:
+    preset: see `jaxgan.data.presets.images`.
+  """
+  config = shared_config("gan", presets.images(preset))
+  config.loss = "non_saturating"  # a name in jaxgan/objectives/losses.py
+  # A name in jaxgan/objectives/penalties.py, or "" for none, and its weight.
+  config.penalty = ConfigDict({"name": "", "weight": 0.0})
+  config.n_critic = 1  # critic updates per step
+  config.generator_batches = 1  # the generator's batch, in batches
+  config.latent = "normal"  # or "uniform" in [-1, 1]
+  config.latent_size = 100
+  config.critic_output = "linear"  # or "sigmoid", for least_squares
+  # Critic updates that the generator's gradient looks ahead.
+  config.unroll_steps = 0
+  # Name of the critic's layer whose means the generator matches, in place of
+  # its side of the loss, such as "hidden_1"; or "" for none.
+  config.feature_matching = ""
+  # Of the critic: 100 kernels in the paper, 0 for none.
+  config.minibatch_discrimination = ConfigDict({"kernels": 0, "dims": 5})
+  return config

@@ -8,7 +8,7 @@ of 0 it is a plain GAN between the sets; with a large one G is the identity.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.one_sided import one_sided
+from jaxgan.algorithms.one_sided import one_sided, translation_config
 from jaxgan.game import Game
 
 
@@ -19,3 +19,11 @@ def create(config: ConfigDict) -> Game:
     InputError: for values that cannot work.
   """
   return one_sided(config, toward="source")
+
+
+def default_config(preset: str) -> ConfigDict:
+  """Returns the keys of this game; see `one_sided.translation_config`."""
+  config = translation_config("l1_translation", preset)
+  config.n_critic = 1  # critic updates per step
+  config.weights = ConfigDict({"adversarial": 1.0, "l1": 1.0})
+  return config

@@ -14,6 +14,8 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import data, models
+from jaxgan.config import shared_config
+from jaxgan.data import presets
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Game, Params, TrainState, example_keys
 from jaxgan.objectives import adversarial as objective_lib
@@ -223,3 +225,21 @@ def check_domains(config: ConfigDict) -> None:
   for key, least in (("n_critic", 1), ("n_generator", 1), ("pool_size", 0)):
     if config.get(key, least) < least:
       raise InputError(f"{key}={config[key]}: give {least} or more")
+
+
+def translation_config(algorithm: str, preset: str) -> ConfigDict:
+  """Returns the keys of a game that translates images.
+
+  A config adds `generator`, `critic` and `optimizers`.
+
+  Args:
+    algorithm: the name of the game, which adds the `weights` of its terms.
+    preset: see `jaxgan.data.presets.translation`.
+  """
+  config = shared_config(algorithm, presets.translation(preset))
+  # Published translators do not average their weights.
+  config.ema_decay = 0.0
+  config.loss = "least_squares"  # a name in jaxgan/objectives/losses.py
+  # A name in jaxgan/objectives/penalties.py, or "" for none, and its weight.
+  config.penalty = ConfigDict({"name": "", "weight": 0.0})
+  return config

@@ -15,8 +15,8 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.config import flatten
-from jaxgan.data import example_shape
+from jaxgan.config import flatten, shared_config
+from jaxgan.data import example_shape, presets
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Game, Params, TrainState, example_keys
 from jaxgan.models import latents
@@ -162,3 +162,31 @@ def _is_annealing(x: Any) -> bool:
     return False
   factor, decay = x
   return 0 < factor < math.inf and (0 < decay < 1 or decay == 1 >= factor)
+
+
+def default_config(preset: str) -> ConfigDict:
+  """Returns the keys of this game, with the values of the authors' code.
+
+  A config adds `generator`, `critic` and `optimizers`.
+
+  Args:
+    preset: see `jaxgan.data.presets.images`.
+  """
+  config = shared_config("ot_gan", presets.images(preset))
+  config.latent = "uniform"  # or "normal"
+  config.latent_size = 100
+  config.n_generator = 3  # generator updates per step; the critic makes one
+  config.transport = ConfigDict(
+    {
+      "epsilon": 1 / 500,
+      "max_iterations": 500,
+      # The code always makes 500 plain iterations. Annealing and momentum
+      # reach the same plan in a third of them or fewer.
+      "threshold": 1e-3,
+      "annealing": (50.0, 0.9),
+      "momentum": 1.5,
+    }
+  )
+  # Images of a device whose activations are held at a time; 0: all.
+  config.chunk_size = 0
+  return config

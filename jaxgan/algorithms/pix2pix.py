@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.one_sided import one_sided
+from jaxgan.algorithms.one_sided import one_sided, translation_config
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Game
 
@@ -31,3 +31,11 @@ def create(config: ConfigDict) -> Game:
     return jnp.concatenate([batch["source"], images], axis=-1)
 
   return one_sided(config, toward="target", sees=with_source, noisy=True)
+
+
+def default_config(preset: str) -> ConfigDict:
+  """Returns the keys of this game; see `one_sided.translation_config`."""
+  config = translation_config("pix2pix", preset)
+  config.n_critic = 1  # critic updates per step
+  config.weights = ConfigDict({"adversarial": 1.0, "l1": 1.0})
+  return config

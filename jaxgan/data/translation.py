@@ -65,12 +65,12 @@ class Unpaired:
 def domain(config: ConfigDict, side: str) -> ConfigDict:
   """The config of the images of one domain, which `data.create` reads.
 
-  It has the keys of the data of `jaxgan.config.base_config`, without
-  augmentation and without margin; where they are needed, also `image_width`,
-  and `half`, "left" or "right", of images that hold a pair.
+  It has the keys of `presets.images`, without augmentation and without margin;
+  where they are needed, also `image_width`, and `half`, "left" or "right", of
+  images that hold a pair.
 
   Args:
-    config: `config.data` of `jaxgan.config.translation_config`.
+    config: see `presets.translation`.
     side: "source" or "target".
 
   Raises:

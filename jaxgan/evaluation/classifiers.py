@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms, data
-from jaxgan.config import classifier_config
+from jaxgan.algorithms.classifier import default_config as classifier_config
 from jaxgan.engine import startup
 from jaxgan.engine.processes import Process, broadcast_from_first
 from jaxgan.errors import InputError

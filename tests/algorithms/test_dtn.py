@@ -23,7 +23,7 @@ from PIL import Image
 from jaxgan import algorithms, data, models
 from jaxgan.algorithms import dtn
 from jaxgan.algorithms.one_sided import FORWARD, IDENTITY
-from jaxgan.config import base_config
+from jaxgan.data import presets
 from jaxgan.errors import InputError
 from jaxgan.evaluation import classifiers, restored
 from jaxgan.game import with_pretrained
@@ -438,7 +438,7 @@ def test_bad_values_are_refused(values, message):
 
 def test_single_images_are_refused():
   config = tiny()
-  config.data = base_config("digits").data
+  config.data = presets.images("digits")
   with pytest.raises(InputError, match="dtn translates images: choose a p"):
     algorithms.create(config)
 

@@ -21,7 +21,7 @@ from helpers.games import (
 from jax.nn import softplus
 
 from jaxgan import algorithms, models
-from jaxgan.config import base_config, translation_config
+from jaxgan.data import presets
 from jaxgan.engine import devices
 from jaxgan.errors import InputError
 from jaxgan.game import (
@@ -470,7 +470,7 @@ def test_pairs_and_sets_are_not_confused():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_single_images_are_refused(name):
   config = tiny(name)
-  config.data = base_config("digits").data
+  config.data = presets.images("digits")
   with pytest.raises(InputError, match=f"{name} translates images: choose a p"):
     algorithms.create(config)
 
@@ -478,6 +478,6 @@ def test_single_images_are_refused(name):
 @pytest.mark.parametrize("name", ["nsgan", "ot_gan", "classifier"])
 def test_other_algorithms_refuse_translations(name):
   config = load_config(name)
-  config.data = translation_config("digits").data
+  config.data = presets.translation("digits")
   with pytest.raises(InputError, match="takes single images, not pairs"):
     algorithms.create(config)

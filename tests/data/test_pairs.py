@@ -9,15 +9,14 @@ from helpers.files import write_images
 from PIL import Image
 
 from jaxgan import data
-from jaxgan.config import translation_config
-from jaxgan.data import images
+from jaxgan.data import images, presets
 from jaxgan.errors import InputError
 
 SIDES = ("source", "target")
 
 
 def pair_config(preset="pairs", **values):
-  config = translation_config(preset).data
+  config = presets.translation(preset)
   config.update(values)
   return config
 

@@ -10,8 +10,7 @@ from helpers.files import write_images
 from PIL import Image
 
 from jaxgan import data
-from jaxgan.config import translation_config
-from jaxgan.data import images, mixtures
+from jaxgan.data import images, mixtures, presets
 from jaxgan.errors import InputError
 
 # Built-in sets.
@@ -343,7 +342,7 @@ def test_tfds(prepared, monkeypatch):
 
 @pytest.mark.filterwarnings("default")
 def test_domains_of_tfds(prepared):
-  config = translation_config("mnist_usps").data
+  config = presets.translation("mnist_usps")
   config.update(path=str(prepared), image_size=20, image_width=24, margin=4)
   config.source.update(name="tiny", split="train[:25%]")
   config.target.update(name="tiny", split="train[25%:]")

@@ -10,8 +10,7 @@ from helpers.files import write_images
 from ml_collections import ConfigDict
 
 from jaxgan import data
-from jaxgan.config import translation_config
-from jaxgan.data import images
+from jaxgan.data import images, presets
 from jaxgan.data.arrays import ArraySource
 from jaxgan.data.augment import make_augment
 from jaxgan.data.order import shuffled_indices
@@ -175,7 +174,7 @@ def test_unpaired_batches_are_a_function_of_seed_and_round():
 
 def test_a_streamed_domain_beside_one_in_memory(tmp_path, monkeypatch):
   write_images(tmp_path, 12, size=(8, 8))
-  config = translation_config("digits").data
+  config = presets.translation("digits")
   config.update(image_size=8, target={"name": "folder", "channels": 3})
   config.target.path = str(tmp_path)
   held = data.create(config)
@@ -281,7 +280,7 @@ def choices(out, images):
 
 def pairs(name):
   """A config with flips and a margin of 2, and 64 images of 8x8."""
-  config = translation_config("digits").data
+  config = presets.translation("digits")
   config.update(name=name, image_size=6, flip=True, margin=2)
   labels = np.arange(64, dtype=np.int32)
   batch = {"source": IMAGES, "target": 255 - np.tile(IMAGES, 3)}

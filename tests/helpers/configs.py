@@ -8,7 +8,7 @@ import tempfile
 from helpers.environment import ROOT
 from ml_collections import ConfigDict
 
-from jaxgan.config import base_config
+from jaxgan.data import presets
 from jaxgan.train import train
 
 
@@ -57,7 +57,7 @@ def feature_net() -> pathlib.Path:
 
 def data_config(preset: str = "folder", **values) -> ConfigDict:
   """Returns the `data` of a preset, with other values."""
-  config = base_config(preset).data
+  config = presets.images(preset)
   config.update(values)
   return config
 

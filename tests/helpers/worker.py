@@ -19,7 +19,7 @@ def main(address: str, count: str, index: str, tasks: str) -> None:
   connect(address, int(count), int(index))
   import jax
 
-  from jaxgan.config import classifier_config
+  from jaxgan.algorithms.classifier import default_config
   from jaxgan.engine import checkpoint
   from jaxgan.errors import InputError
   from jaxgan.train import train
@@ -35,7 +35,7 @@ def main(address: str, count: str, index: str, tasks: str) -> None:
     # Others than the first need not see the workdir.
     workdir = pathlib.Path(task["workdir"], "" if index == "0" else "none")
     if "classifier" in task:
-      short = classifier_config("digits")
+      short = default_config("digits")
       short.steps = 2
       classifiers.classifier_config = lambda _, own=short: own
       state = classifiers.trained(config.data)[1].state

@@ -3,7 +3,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from jaxgan.config import base_config
+from jaxgan.algorithms.gan import default_config
 from jaxgan.data import mixtures
 from jaxgan.engine.logs import open_logs
 from jaxgan.viewing import pictures
@@ -64,12 +64,12 @@ def test_points_are_plotted_over_the_density():
 
 def test_logs_are_cut_back_to_the_round_resumed_from(tmp_path):
   image = Image.new("RGB", (8, 8))
-  with open_logs(tmp_path, base_config("digits"), 0) as write:
+  with open_logs(tmp_path, default_config("digits"), 0) as write:
     for step in (10, 20, 30):
       write(step, {"critic/loss": step / 10}, image)
   with (tmp_path / "metrics.jsonl").open("a") as f:
     f.write('{"step": 40, "critic/lo')  # cut short by a crash
-  with open_logs(tmp_path, base_config("digits"), 20) as write:
+  with open_logs(tmp_path, default_config("digits"), 20) as write:
     write(30, {"critic/loss": -1.0})
   rows = [
     json.loads(line)

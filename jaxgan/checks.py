@@ -1,0 +1,34 @@
+"""Checks of a config's values: an `InputError` that names key and remedy."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jaxgan.errors import InputError
+
+
+def one_of(key: str, value: Any, allowed: Iterable[Any]) -> None:
+  """Refuses a value that is none of `allowed`.
+
+  Raises:
+    InputError: listing them.
+  """
+  allowed = list(allowed)
+  if value not in allowed:
+    raise InputError(f"{key}={value!r}: choose one of {allowed}")
+
+
+def at_least(key: str, value: float, least: float, zero: str = "") -> None:
+  """Refuses a value below `least`.
+
+  Args:
+    key: its place in the config, such as "data.margin".
+    value: of that key.
+    least: the least value that works.
+    zero: what the value 0 means, where the least is 0.
+
+  Raises:
+    InputError: giving the least value.
+  """
+  if not value >= least:  # NaN neither
+    meaning = f" ({zero})" if zero else ""
+    raise InputError(f"{key}={value}: give {least}{meaning} or more")

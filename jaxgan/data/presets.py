@@ -1,0 +1,138 @@
+"""Data configs by name: `images(name)` and `translation(name)`."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxgan.errors import InputError
+
+
+def images(name: str) -> ConfigDict:
+  """Returns `config.data` for single images, or points.
+
+  Args:
+    name: "digits", "typeset_digits", "stacked_digits", "ring", "grid" (built
+      in, no download), "mnist", "stacked_mnist", "fashion_mnist", "cifar10",
+      "celeba" (through TensorFlow Datasets), "usps" (its text files in
+      `data.path`), or "folder" (images below `data.path`).
+
+  Raises:
+    InputError: for another name.
+  """
+  return ConfigDict(
+    {
+      "name": "digits",
+      "path": "",  # of a folder, or of the prepared TFDS sets
+      "split": "train",
+      "image_size": 32,
+      "channels": 1,
+      "pad": 0,  # background pixels added on each side, or cut off below 0
+      "flip": False,  # random, left to right
+      "crop": 0,  # random, by up to so many pixels
+      "dequantize": False,  # uniform noise of one grey level
+      **_entry(_IMAGES, name),
+    }
+  )
+
+
+def translation(name: str) -> ConfigDict:
+  """Returns `config.data` for images of two domains.
+
+  Args:
+    name: of unpaired images, "digits" (handwritten to typeset ones, built in),
+      "mnist_usps", "usps_mnist", "svhn_mnist", "horse2zebra" (through
+      TensorFlow Datasets), "folders" or "faces" (images below
+      `data.source.path` and `data.target.path`); of pairs, "outlines" (from
+      outlines of handwritten digits to the digits; built in), "facades" (of the
+      CMP set, from labels to photographs) or "pairs" (side by side in the
+      images below `data.path`, or with equal names below `data.source.path`
+      and `data.target.path`).
+
+  Raises:
+    InputError: for another name.
+  """
+  domain = {
+    "name": "folder",
+    "path": "",  # by default the `path` of both
+    "split": "train",
+    "channels": 3,
+    "pad": 0,  # background pixels added on each side, or cut off below 0
+  }
+  entry = _entry(_TRANSLATION, name)
+  return ConfigDict(
+    {
+      "name": "unpaired",  # or "pairs", "outlines"
+      "path": "",
+      "image_size": 256,
+      "image_width": 0,  # where it is not the height, `image_size`
+      # Pixels by which images are read larger, to be cut at a random place.
+      "margin": 0,
+      "flip": False,  # random, left to right; of both images of a pair
+      "source_side": "left",  # or "right", of images that hold a pair
+      **entry,
+      "source": domain | entry.get("source", {}),
+      "target": domain | entry.get("target", {}),
+    }
+  )
+
+
+def _entry(table: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+  if name not in table:
+    raise InputError(f"no preset {name!r}: choose one of {', '.join(table)}")
+  return table[name]
+
+
+_IMAGES: dict[str, dict[str, Any]] = {
+  "digits": {"name": "digits", "image_size": 16},
+  "typeset_digits": {"name": "typeset_digits", "image_size": 16},
+  "stacked_digits": {"name": "stacked_digits", "image_size": 16, "channels": 3},
+  "ring": {"name": "ring"},
+  "grid": {"name": "grid"},
+  # 28 + 2 * 2: no pixel of a digit is resampled.
+  "mnist": {"name": "mnist", "pad": 2},
+  "stacked_mnist": {"name": "stacked_mnist", "channels": 3, "pad": 2},
+  "fashion_mnist": {"name": "fashion_mnist", "pad": 2},
+  "usps": {"name": "usps", "image_size": 16},
+  "cifar10": {"name": "cifar10", "channels": 3, "flip": True},
+  "celeba": {
+    "name": "celeb_a",
+    "image_size": 64,
+    "channels": 3,
+    "flip": True,
+  },
+  "folder": {"name": "folder", "image_size": 64, "channels": 3, "flip": True},
+}
+
+# MNIST's digits have a margin of 4 pixels; those of USPS fill the image.
+_MNIST = {"name": "mnist", "channels": 1, "pad": -4}
+_USPS = {"name": "usps", "channels": 1}
+_PHOTOS = {"image_size": 256, "margin": 30, "flip": True}  # read at 286
+_TRANSLATION: dict[str, dict[str, Any]] = {
+  "digits": {
+    "image_size": 16,
+    "source": {"name": "digits", "channels": 1},
+    "target": {"name": "typeset_digits", "channels": 1},
+  },
+  "mnist_usps": {"image_size": 16, "source": _MNIST, "target": _USPS},
+  "usps_mnist": {"image_size": 16, "source": _USPS, "target": _MNIST},
+  "svhn_mnist": {
+    "image_size": 32,
+    "source": {"name": "svhn_cropped", "split": "extra"},
+    "target": {"name": "mnist", "channels": 1, "pad": 2},
+  },
+  "faces": {"image_size": 96, "margin": 12, "flip": True},
+  "horse2zebra": {
+    **_PHOTOS,
+    "source": {"name": "cycle_gan/horse2zebra", "split": "trainA"},
+    "target": {"name": "cycle_gan/horse2zebra", "split": "trainB"},
+  },
+  "folders": _PHOTOS,
+  "outlines": {
+    "name": "outlines",
+    "image_size": 16,
+    "source": {"name": "digits", "channels": 1},
+    "target": {"name": "digits", "channels": 1},
+  },
+  "facades": {**_PHOTOS, "name": "pairs", "source_side": "right"},
+  "pairs": {**_PHOTOS, "name": "pairs"},
+}
