@@ -1,4 +1,4 @@
-"""Eight simulated devices, and a compilation cache."""
+"""Eight simulated devices, a compilation cache, and which tests are fast."""
 
 import os
 import tempfile
@@ -15,6 +15,17 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+
+# The reasons for which a test is not fast.
+REASONS = ("slow", "oracle", "browser", "processes")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+  """Marks a test as fast that has no reason not to be."""
+  for item in items:
+    if not any(item.get_closest_marker(reason) for reason in REASONS):
+      item.add_marker("fast")
 
 
 @pytest.fixture(scope="module", autouse=True)

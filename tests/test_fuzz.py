@@ -35,6 +35,8 @@ from jaxgan.engine import checkpoint
 from jaxgan.errors import InputError
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow
+
 COUNT = os.environ.get("JAXGAN_FUZZ")
 counts = collections.Counter()
 

@@ -160,6 +160,7 @@ def small_gan(optimizer="sgd", **overrides):
   return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_devices_do_not_change_the_result(optimizer):
   algorithm = gan.create(small_gan(optimizer))
@@ -176,6 +177,7 @@ def test_devices_do_not_change_the_result(optimizer):
     assert error < 2e-6
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_convolutional_networks():
   config = shrink(load_config("dcgan"))
   for optimizer in config.optimizers.values():
@@ -188,6 +190,7 @@ def test_devices_do_not_change_convolutional_networks():
   assert difference(one, eight) < 1e-4
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_ot_gan():
   config = shrink(load_config("ot_gan"))
   # Rounding may decide when to stop; and plans that are far from converged
@@ -230,6 +233,7 @@ def batch_norm_of_each_device(monkeypatch):
   monkeypatch.setattr(norms.normalize, "__defaults__", (None,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "mistake",
   [local_gradients, same_noise_everywhere, batch_norm_of_each_device],
@@ -242,6 +246,7 @@ def test_the_equality_of_devices_can_fail(mistake, monkeypatch):
   assert difference(one, eight) > 1e-3
 
 
+@pytest.mark.slow
 def test_players_do_not_leak_into_each_other():
   # Batch norm in both networks: a critic's turn runs the generator in
   # training mode, and the other way round, but each keeps its own state.
@@ -309,6 +314,7 @@ def test_the_new_state_is_written_over_the_old(kind):
   assert compiled(state, inputs)[0].sum() == size
 
 
+@pytest.mark.slow
 def test_fakes_of_a_round_are_those_of_its_updates():
   # Made in one pass, yet each minibatch has its own batch statistics.
   config = shrink(load_config("dcgan"))

@@ -70,6 +70,7 @@ def players(state):
   return state.params["generator"], state.params["critic"]
 
 
+@pytest.mark.slow
 def test_the_generators_by_hand():
   config = tiny("cyclegan")
   algorithm, state, batches = start(config)
@@ -191,6 +192,7 @@ def test_the_critics_see_the_pool():
   assert abs(new - loss) > 1e-3
 
 
+@pytest.mark.slow
 def test_a_round_by_hand():
   # The generators move first, against the critics as they were; these then
   # see what the generators made before they moved. Neither moves the other.

@@ -156,6 +156,7 @@ def by_hand(config, state, batch, player):
   return jax.tree.map(lambda x: x[0], (total, own, gradient))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_losses_by_hand(norm):
   config = tiny(
@@ -227,6 +228,7 @@ def test_weight_0_removes_a_gradient():
 # Whole rounds.
 
 
+@pytest.mark.slow
 def test_the_feature_net_is_what_it_was(tmp_path):
   config = shrink(load_config("dtn"))
   config.update(steps=3, eval_every=0)
@@ -267,6 +269,7 @@ def test_a_first_checkpoint_that_was_cut_short(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, state.params["features"], params)
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_the_result():
   config = tiny(n_critic=2, **{"weights.total_variation": 1.0})
   algorithm = algorithms.create(config)
@@ -312,6 +315,7 @@ def test_samples_are_of_both_domains():
     np.testing.assert_allclose(one[result], shown[result], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
   brief = classifiers.classifier_config
@@ -377,6 +381,7 @@ class Postal(Street):
   SPLITS = "train", "test"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_the_digits_of_the_paper(tmp_path, monkeypatch):
   monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))

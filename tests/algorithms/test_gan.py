@@ -43,6 +43,7 @@ def eager_scan(body, carry, inputs, **_):
   return carry, jax.tree.map(lambda *x: jnp.stack(x), *results)
 
 
+@pytest.mark.slow
 def test_every_combination_with_every_objective(monkeypatch):
   # Operation by operation: no round is worth compiling that is played once.
   monkeypatch.setattr(lax, "scan", eager_scan)
@@ -146,6 +147,7 @@ def without_others(monkeypatch):
   )
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_the_result_of_all_switches(monkeypatch):
   config = switched(*SWITCHES)
   # With SGD, so that an update that is too large by a factor shows.

@@ -39,6 +39,7 @@ CONFIGS = ("cyclegan", "pix2pix", "l1_translation")
 # Pix2Pix.
 
 
+@pytest.mark.slow
 def test_pix2pix_by_hand():
   config = tiny("pix2pix")
   algorithm, state, batches = start(config)
@@ -120,6 +121,7 @@ def test_pix2pix_without_dropout_has_no_noise():
   assert batches["noise"] == {}
 
 
+@pytest.mark.slow
 def test_samples_of_pix2pix():
   config = tiny("pix2pix", batch_size=1)
   algorithm, state, batches = start(config)
@@ -192,6 +194,7 @@ LOSSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("objective", "weights"),
   [
@@ -330,6 +333,7 @@ def of_another_generator(before):
   return change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("name", "overrides"),
   [
@@ -353,6 +357,7 @@ GAMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GAMES)
 def test_devices_do_not_change_the_result(name):
   config = tiny(name, **GAMES[name])

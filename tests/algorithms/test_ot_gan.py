@@ -69,6 +69,7 @@ def test_the_setting_of_the_paper():
     np.testing.assert_allclose(update, expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_generator_and_critic_move_the_same_distance_in_two_directions():
   config = small()
   found = gradients(config)
@@ -100,6 +101,7 @@ def test_generator_and_critic_move_the_same_distance_in_two_directions():
     assert direction * change > 1e-5
 
 
+@pytest.mark.slow
 def test_chunks_change_nothing_but_memory():
   whole, chunks = gradients(small()), gradients(small(chunk_size=4))
   jax.tree.map(

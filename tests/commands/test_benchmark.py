@@ -75,6 +75,7 @@ def peer(monkeypatch):
   return import_module("peer")
 
 
+@pytest.mark.oracle
 def test_the_pytorch_peer_has_the_same_networks(peer):
   speed = import_module("speed")
   for name in speed.ROUNDS:
@@ -84,6 +85,7 @@ def test_the_pytorch_peer_has_the_same_networks(peer):
     assert peer.prepare(config, False, "cpu").parameters == count, name
 
 
+@pytest.mark.oracle
 def test_the_pytorch_peer_computes_as_much(peer):
   from torch.utils.flop_counter import FlopCounterMode
 
@@ -95,11 +97,13 @@ def test_the_pytorch_peer_computes_as_much(peer):
   assert counter.get_total_flops() == pytest.approx(ours, rel=0.02)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("preset", ["mnist", "cifar10"])
 def test_the_pytorch_peer_plays_with_a_penalty(peer, preset):
   peer.prepare(shrink(load_config("wgan_gp", preset)), False, "cpu").play(1)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize(
   "row, network", [("cyclegan64", {"blocks": 2}), ("pix2pix128", {"downs": 5})]
 )

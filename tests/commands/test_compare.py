@@ -9,6 +9,8 @@ from jaxgan import compare
 from jaxgan.engine.logs import replace
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = {
   "samples": 100,
   "step": 2,

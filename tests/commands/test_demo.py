@@ -32,6 +32,8 @@ from jaxgan.train import train
 from jaxgan.translate import translator
 from jaxgan.viewing import pictures
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium")
 NAMES = ("dtn", "cyclegan", "nsgan")
 browser_only = pytest.mark.skipif(
@@ -148,6 +150,7 @@ def upload(panel, name, contents):
 
 
 @browser_only
+@pytest.mark.browser
 def test_an_example_is_clicked_and_translated(page, runs):
   panel = show(page, "dtn")
   assert "digits -> typeset_digits at 16x16" in panel.inner_text()
@@ -177,6 +180,7 @@ def test_an_example_is_clicked_and_translated(page, runs):
 
 
 @browser_only
+@pytest.mark.browser
 def test_what_cannot_be_translated_gets_a_message(page):
   for name, contents, message in (
     ("text.png", b"no image at all", "is not a readable image"),
@@ -201,6 +205,7 @@ def test_what_cannot_be_translated_gets_a_message(page):
 
 
 @browser_only
+@pytest.mark.browser
 def test_a_drawing_is_translated(page):
   panel = show(page, "cyclegan")
   panel.get_by_role("tab", name="Draw").click()
@@ -227,6 +232,7 @@ def test_a_drawing_is_translated(page):
 
 
 @browser_only
+@pytest.mark.browser
 def test_directions_have_their_examples(page):
   page.reload()
   panel = show(page, "cyclegan")
@@ -240,6 +246,7 @@ def test_directions_have_their_examples(page):
 
 
 @browser_only
+@pytest.mark.browser
 def test_samples_follow_the_sliders(page):
   panel = show(page, "nsgan")
   assert "gan (non_saturating), round 2, of digits" in panel.inner_text()
@@ -389,6 +396,7 @@ def test_the_card_and_the_requirements(space):
 
 
 @browser_only
+@pytest.mark.browser
 def test_the_exported_folder_serves_itself(space):
   from gradio_client import Client
 

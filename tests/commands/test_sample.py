@@ -12,6 +12,8 @@ from jaxgan.evaluation import feature_nets, restored, sampling
 from jaxgan.game import sampling_variables
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):

@@ -18,6 +18,8 @@ from jaxgan.evaluation import restored
 from jaxgan.game import sampling_variables
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):

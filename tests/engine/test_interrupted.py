@@ -7,8 +7,11 @@ import subprocess
 import sys
 import time
 
+import pytest
 from helpers.environment import ONE_DEVICE, ROOT
 from helpers.runs import RUN, digest, log_of, steps, wait_for
+
+pytestmark = pytest.mark.processes
 
 # More by hand: JAXGAN_KILLS=20 pytest tests/test_interrupted.py
 KILLS = int(os.environ.get("JAXGAN_KILLS", 3))

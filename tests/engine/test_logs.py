@@ -46,6 +46,7 @@ def run_offline(folder, steps):
   assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.oracle
 def test_wandb_offline_holds_all_that_the_other_logs_hold(tmp_path):
   pytest.importorskip("wandb")
   workdir = tmp_path / "run"
@@ -99,6 +100,7 @@ def small(**values):
   return config
 
 
+@pytest.mark.slow
 def test_by_default_nothing_of_it_is_imported_or_written(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "wandb", None)  # an import would fail
   train(small(), tmp_path)
@@ -127,6 +129,7 @@ def test_only_two_modes_are_known(tmp_path):
     train(small(wandb="yes"), tmp_path)
 
 
+@pytest.mark.oracle
 def test_without_a_login_online_is_refused(tmp_path, monkeypatch):
   pytest.importorskip("wandb")
   for key in ("WANDB_API_KEY", "WANDB_MODE"):

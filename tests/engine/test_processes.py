@@ -87,6 +87,7 @@ def assert_alike(found, expected):
       assert a[key] == pytest.approx(b[key], rel=1e-4, abs=1e-4), key
 
 
+@pytest.mark.processes
 def test_layouts_agree(tmp_path):
   """Two processes of two devices, one of four, and one device."""
   run_workers([(small(n), tmp_path / "2x2" / n, 2) for n in NAMES], tmp_path)
@@ -104,6 +105,7 @@ def test_layouts_agree(tmp_path):
     assert written == expected
 
 
+@pytest.mark.processes
 def test_a_checkpoint_fits_other_layouts(tmp_path):
   config = small("gan", steps=3, checkpoint_every=1)
   whole, saved, other = (

@@ -16,6 +16,8 @@ from jaxgan.models import inception
 from jaxgan.models.lenet import Classifier
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow
+
 
 def apply(module, images, key=0, train=False):
   variables = module.init(jax.random.key(key), images, train=False)

@@ -135,6 +135,7 @@ def test_frechet_of_a_set_to_itself(kind):
   assert abs(frechet_distance(found, found)) <= 1e-8 * trace
 
 
+@pytest.mark.oracle
 def test_frechet_against_torch_fidelity(fidelity):
   fid = fidelity("fid")
   x, y = normal(200, 32), 1.5 * normal(150, 32, seed=1) + 0.3
@@ -186,6 +187,7 @@ def test_kernel_subsets_are_without_replacement():
   assert abs(kid(y, x, subsets=2000) - np.mean(each)) < 4 * error
 
 
+@pytest.mark.oracle
 def test_kernel_against_torch_fidelity(fidelity):
   theirs = fidelity("kid")
   x, y = np.abs(normal(60, 16)), np.abs(normal(60, 16, seed=1)) + 0.1
@@ -285,6 +287,7 @@ def test_neighbourhoods_of_copies_among_others():
     )
 
 
+@pytest.mark.oracle
 def test_neighbourhoods_against_torch_fidelity(fidelity):
   real, fake = normal(80, 6), 1.3 * normal(90, 6, seed=1) + 0.3
   # Its first set is the generated one.
@@ -336,6 +339,7 @@ def test_inception_score_of_unequal_splits():
   )
 
 
+@pytest.mark.oracle
 def test_inception_score_against_torch_fidelity(fidelity):
   isc = fidelity("isc")
   logits = 3 * normal(200, 10)

@@ -28,6 +28,8 @@ from jaxgan.evaluation import (
 from jaxgan.game import sampling_variables
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def few(monkeypatch):

@@ -26,6 +26,8 @@ from jaxgan.evaluation.metrics import image_pairs
 from jaxgan.evaluation.statistics import no_pause
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):

@@ -29,6 +29,8 @@ from jaxgan.game import sampling_variables
 from jaxgan.interop import pytorch_cyclegan
 
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.oracle
 nn = torch.nn
 BATCH, INSTANCE = nn.BatchNorm2d, nn.InstanceNorm2d
 

@@ -28,6 +28,8 @@ from jaxgan.game import AXIS
 from jaxgan.interop import pytorch_cyclegan
 
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.oracle
 nn = torch.nn
 
 

@@ -14,6 +14,8 @@ import yaml
 from helpers.environment import ONE_DEVICE, ROOT
 from helpers.runs import RUN, digest, log_of, steps, wait_for
 
+pytestmark = pytest.mark.processes
+
 LAUNCH = ROOT / "launch"
 SCRIPTS = [*LAUNCH.glob("*.sh"), LAUNCH / "slurm.sbatch"]
 FLAGS = ("--config=configs/gan.py", "--workdir=runs/run", "--a=it's $HOME")

@@ -21,6 +21,8 @@ from jaxgan.game import sampling_variables, with_pretrained
 from jaxgan.models import facenet
 
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.oracle
 PEOPLE = 11
 
 

@@ -61,6 +61,7 @@ def published(reference):
   return {name: x.numpy() for name, x in reference.state_dict().items()}
 
 
+@pytest.mark.oracle
 def test_network_is_that_of_torch_fidelity(reference, published):
   batches = random_images(2, 40, 56, 3), random_images(1, SIDE, SIDE, 3)
   expected = zip(*(reference(to_torch(x)) for x in batches), strict=True)
@@ -71,6 +72,7 @@ def test_network_is_that_of_torch_fidelity(reference, published):
     assert relative_error(ours, np.concatenate(theirs)) < 1e-5
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize(
   "size", [(40, 56), (SIDE, SIDE), (1, 2), (32, 301), (1024, 600)]
 )
@@ -108,6 +110,7 @@ def test_resize_refuses_other_images():
     resize(np.zeros((1, 8, 8, 2), np.uint8))
 
 
+@pytest.mark.oracle
 def test_both_kinds_of_file_hold_the_same_variables(
   reference, published, tmp_path
 ):
@@ -126,6 +129,7 @@ def test_both_kinds_of_file_hold_the_same_variables(
     file.unlink()  # pytest would keep it
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize(
   ("change", "message"),
   [
@@ -151,6 +155,7 @@ def test_other_weights_are_refused(published, change, message):
     inception_variables(changed)
 
 
+@pytest.mark.oracle
 def test_what_is_not_used_may_be_absent(published):
   used = {
     name: x
@@ -183,6 +188,7 @@ def refusal(path):
   return message
 
 
+@pytest.mark.oracle
 def test_no_file_runs_code(tmp_path):
   torch = pytest.importorskip("torch")
   made, path = tmp_path / "made", tmp_path / "weights.pth"
@@ -196,6 +202,7 @@ def test_no_file_runs_code(tmp_path):
   assert not made.exists()
 
 
+@pytest.mark.oracle
 def test_other_pytorch_files_are_refused(tmp_path):
   torch = pytest.importorskip("torch")
   path = tmp_path / "weights.pt"
@@ -208,6 +215,7 @@ def test_other_pytorch_files_are_refused(tmp_path):
     assert message in refusal(path)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("kept", [0, 50, 900])
 def test_damaged_pytorch_file_is_refused(kept, tmp_path):
   torch = pytest.importorskip("torch")
@@ -217,6 +225,7 @@ def test_damaged_pytorch_file_is_refused(kept, tmp_path):
   assert "damaged" in refusal(path)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("kept", [0, 50, 900])
 def test_damaged_safetensors_file_is_refused(kept, tmp_path):
   numpy = pytest.importorskip("safetensors.numpy")

@@ -48,6 +48,7 @@ def test_transposed_layer_against_lax(kernel_size):
   np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("channels", [3, 16])  # two forms, see `layers`
 @pytest.mark.parametrize(
   ("layer", "size"),

@@ -55,6 +55,7 @@ def batch_norm(variables, x, train, axis=None):
   return layer.apply(variables, x, mutable=["batch_stats"])
 
 
+@pytest.mark.oracle
 def test_instance_norm_against_torch():
   torch = pytest.importorskip("torch")
   x = images(2, 5, 4, 3)
@@ -74,6 +75,7 @@ def test_instance_norm_against_torch():
   np.testing.assert_allclose(later, found, atol=1e-6)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("shape", [(4, 5, 6, 3), (7, 3)])
 @pytest.mark.parametrize("train", [False, True])
 def test_batch_norm_against_torch(shape, train):

@@ -205,6 +205,7 @@ def test_receptive_fields(layers, field):
 # Parameters.
 
 
+@pytest.mark.slow
 def test_reference_parameters():
   # The sums over the layers of the authors' code for PyTorch (which prints
   # 11.378 M, 54.414 M and 2.765 M), less the biases before instance norm.
@@ -357,6 +358,7 @@ def copy_weights(torch, variables, reference):
     assert next(rest, None) is None  # no layer is left
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize(
   ("network", "sides"),
   [
@@ -400,6 +402,7 @@ def test_values_against_torch(network, sides):
   np.testing.assert_allclose(found / scale, expected / scale, atol=1e-4)
 
 
+@pytest.mark.oracle
 def test_small_translator_against_torch():
   torch = pytest.importorskip("torch")
   network = small_translator.Generator(

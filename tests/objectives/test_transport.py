@@ -120,6 +120,7 @@ def test_marginals_are_uniform(how):
   np.testing.assert_allclose(error, np.abs(plan.sum(0) - 1 / 64).sum())
 
 
+@pytest.mark.oracle
 def test_the_plan_is_that_of_pot():
   ot = pytest.importorskip("ot")
   cost = transport.cosine_cost(features(24), features(32, 1))
@@ -214,6 +215,7 @@ def test_gradients_are_the_matched_features_of_numpys_plan(how):
   np.testing.assert_allclose(distance, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_of_the_converged_plan():
   """How far off they are, and what annealing and momentum buy."""
   real, fake = features(128, dim=64), features(128, 1, dim=64)
@@ -276,6 +278,7 @@ def test_not_converging_is_reported():
   assert metrics["marginal_error"] <= 1e-3
 
 
+@pytest.mark.slow
 def test_only_directions_count_and_zero_is_no_trouble():
   real, fake = features(16), features(16, 1)
   distance, gradients, _ = on_devices(real, fake, **OURS)

@@ -126,6 +126,7 @@ def gradient_error(steps, overrides):
     return np.abs(found - np.array(differences)).max() / np.abs(found).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("steps", "overrides"),
   [
@@ -143,6 +144,7 @@ def test_finite_differences_of_the_whole_computation(steps, overrides):
   assert error < 1e-6
 
 
+@pytest.mark.slow
 def test_a_surrogate_without_the_updates_gradient_fails(monkeypatch):
   def surrogate(*args):
     return lax.stop_gradient(unroll(*args))
@@ -151,6 +153,7 @@ def test_a_surrogate_without_the_updates_gradient_fails(monkeypatch):
   assert gradient_error(1, FAST) > 0.01
 
 
+@pytest.mark.slow
 def test_memory_grows_slowly_with_the_steps():
   optimizer = optax.adam(1e-3)
   params = [jnp.zeros((32, 32))] * 4
