@@ -18,7 +18,8 @@ from ml_collections import ConfigDict
 from jaxgan import algorithms, cli
 from jaxgan.config import flatten
 from jaxgan.engine import checkpoint
-from jaxgan.engine.logs import replace, rows
+from jaxgan.engine.logs import rows
+from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError, first_line
 from jaxgan.viewing import pictures
 
@@ -336,7 +337,7 @@ def main(given: SimpleNamespace, *folders: str) -> None:
   if not entries:
     raise InputError("none of the folders holds a run")
   output.parent.mkdir(parents=True, exist_ok=True)
-  replace(output, page(entries))
+  write_atomically(output, page(entries))
   for title, table in tables(entries):
     print(f"{title}:\n\n{markdown(table)}\n")
   print(f"wrote {output}")

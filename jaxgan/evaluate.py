@@ -10,7 +10,7 @@ from typing import Any
 from absl import flags
 
 from jaxgan import cli
-from jaxgan.engine.logs import replace
+from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError
 from jaxgan.evaluation import samples
 from jaxgan.evaluation.statistics import Metric
@@ -118,7 +118,7 @@ def main(given: SimpleNamespace) -> None:
     "protocol": protocol,
     "seconds": round(time.time() - start, 1),
   }
-  replace(
+  write_atomically(
     pathlib.Path(given.run.workdir.value, "evaluation.json"),
     json.dumps(found, indent=2) + "\n",
   )

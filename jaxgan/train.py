@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import filelock
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -24,6 +23,7 @@ from jaxgan.data.order import shuffled_indices
 from jaxgan.data.pixels import unaugmented
 from jaxgan.engine import checkpoint
 from jaxgan.engine import devices as devices_lib
+from jaxgan.engine import workdir as workdir_lib
 from jaxgan.engine.devices import Parallel
 from jaxgan.engine.input_pipeline import feed
 from jaxgan.engine.logs import import_wandb, open_logs, rows, write_config
@@ -125,7 +125,7 @@ def train(
   found = None if begun else algorithm.pretrained()
   source = data.create(config.data)
   with contextlib.ExitStack() as stack:
-    run_on_first(process, lambda: _claim(workdir, stack))
+    stack.enter_context(workdir_lib.locked(workdir, process))
     manager = None
     if process.index == 0:
       manager = stack.enter_context(checkpoint.open_manager(workdir))
@@ -395,33 +395,6 @@ def _shown(config: ConfigDict) -> int:
   most, side = (16, 512) if data.is_translation(config.data) else (64, 1024)
   largest = max(map(max, data.example_shapes(config.data).values()))
   return min(most, max(4, (side // largest) ** 2))
-
-
-def _claim(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
-  """Makes the workdir, or checks that it is that of a run, until `stack` ends.
-
-  What runs at a time is one: two would write the same files.
-  """
-  try:
-    workdir.mkdir(parents=True, exist_ok=True)
-    # The files of a run are cut back when it resumes; those of others are
-    # not to be touched.
-    if any(workdir.iterdir()) and not any(
-      (workdir / name).exists() for name in ("config.json", "checkpoints")
-    ):
-      raise InputError(
-        f"{workdir} holds files, but no run: give another --workdir"
-      )
-    (workdir / "config.json").touch()
-    with contextlib.suppress(NotImplementedError):  # where no file is locked
-      stack.enter_context(filelock.FileLock(workdir / ".lock", timeout=0))
-  except filelock.Timeout as e:
-    raise InputError(
-      f"{workdir} is in use: another run writes to it; wait for it, or give "
-      "another --workdir"
-    ) from e
-  except OSError as e:
-    raise InputError(f"workdir {workdir} cannot be used: {e.strerror}") from e
 
 
 def _fetch(window: list[Any]) -> list[dict[str, np.generic]]:

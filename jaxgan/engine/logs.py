@@ -13,6 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 
+from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError, first_line
 
 # tensorboardX imports PyTorch where there is one, which takes seconds, and
@@ -50,7 +51,7 @@ def open_logs(
   if metrics.exists():
     lines = metrics.read_text(errors="replace").splitlines()
     kept = "".join(f"{line}\n" for line in lines if _step(line) <= start)
-    replace(metrics, kept)
+    write_atomically(metrics, kept)
   samples = workdir / "samples"
   samples.mkdir(exist_ok=True)
   for path in samples.glob("[0-9]" * 8 + ".png"):
@@ -109,7 +110,7 @@ def _wandb_run(wandb: Any, workdir: pathlib.Path, config: ConfigDict) -> Any:
   known = workdir / "wandb" / "id"
   if not known.exists():
     known.parent.mkdir(exist_ok=True)
-    replace(known, uuid.uuid4().hex[:8])
+    write_atomically(known, uuid.uuid4().hex[:8])
   try:
     # Rounds that are played again come out as they were, and it drops what it
     # has already.
@@ -141,18 +142,7 @@ def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
 def write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
   """Writes `config.json`, for people."""
   text = json.dumps(json.loads(config.to_json()), indent=2)
-  replace(workdir / "config.json", f"{text}\n")
-
-
-def replace(path: pathlib.Path, text: str) -> None:
-  """Writes a file such that a crash leaves the old or the new one whole."""
-  temporary = path.with_name(f"{path.name}.tmp")
-  temporary.write_text(text)
-  try:
-    temporary.replace(path)
-  except OSError:
-    temporary.unlink()
-    raise
+  write_atomically(workdir / "config.json", f"{text}\n")
 
 
 def _step(line: str) -> float:

@@ -6,7 +6,7 @@ import pytest
 from helpers.configs import load_config, shrink
 
 from jaxgan import compare
-from jaxgan.engine.logs import replace
+from jaxgan.engine.workdir import write_atomically
 from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def workdir(tmp_path_factory):
 def entries(workdir, *evaluations):
   names = ("gan", "nsgan")
   for name, contents in zip(names, evaluations, strict=False):
-    replace(workdir / name / "evaluation.json", json.dumps(contents))
+    write_atomically(workdir / name / "evaluation.json", json.dumps(contents))
   return [compare.read(workdir / name, name) for name in names]
 
 
