@@ -64,14 +64,12 @@ def features(
     return models.apply(critic, params, {}, images, train=False)[0]
 
   keys = jax.random.split(jax.random.key(0), len(images))
-  sample = jax.jit(run.algorithm.sample)
+  sample = jax.jit(run.game.sample)
   real, fake = [], []
   for i in range(0, len(images), 256):
     part = slice(i, i + 256)
-    latent = run.algorithm.latents(keys[part])
-    samples = sample(
-      run.state.params, run.state.model_state, {"latent": latent}
-    )
+    inputs = run.game.inputs(keys[part])
+    samples = sample(run.state.params, run.state.model_state, inputs)
     real.append(embed(to_float(images[part])))
     fake.append(embed(samples["generated"]))
   return jnp.concatenate(real), jnp.concatenate(fake)

@@ -48,7 +48,7 @@ def page(entries: Sequence[Entry], ema: bool = True) -> Any:
     for entry in entries:
       with gradio.Tab(entry.name):
         gradio.Markdown(demo_models.describe(entry.run))
-        if entry.run.algorithm.directions:
+        if entry.run.game.directions:
           _translator_tab(gradio, entry, ema)
         else:
           _sampler_tab(gradio, entry, ema)
@@ -56,11 +56,12 @@ def page(entries: Sequence[Entry], ema: bool = True) -> Any:
 
 
 def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
-  run, ways = entry.run, list(entry.run.algorithm.directions)
-  starts = {way: run.algorithm.directions[way][0] for way in ways}
+  run = entry.run
+  starts = {way.name: way.source for way in run.game.directions}
+  ways = list(starts)
   shapes = data.example_shapes(run.config.data)
   picks = {
-    start: demo_models.examples(entry, way) for way, start in starts.items()
+    start: demo_models.examples(entry, start) for start in starts.values()
   }
   create = functools.cache(lambda way: translator(run, way, ema=ema))
 
@@ -140,7 +141,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
         *(_picture(gradio, label) for label in ("source", "translation")),
         gradio.Textbox(
           label="similarity of their features (cosine)",
-          visible=run.algorithm.embed is not None,
+          visible=run.game.embed is not None,
         ),
         message,
       ]

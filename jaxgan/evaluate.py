@@ -97,7 +97,7 @@ def main(given: SimpleNamespace) -> None:
   run = cli.restore(given.run)
   evaluate, protocol = samples.create(
     run.config,
-    run.algorithm,
+    run.game,
     given.samples.value,
     given.run.seed.value,
     given.batch_statistics.value,

@@ -1,7 +1,6 @@
 """."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax
@@ -74,6 +73,24 @@ LossFn = Callable[
 RoundFn = Callable[[TrainState, Batch, jax.Array], Batch]
 
 
+class Direction(NamedTuple):
+  """A direction in which a game translates images.
+
+  Attributes:
+    name: "forward", "backward" or "identity".
+    source: entry of the batch that is translated, and name of its domain.
+    target: domain of the translations.
+    output: entry of the result of `Game.sample` that holds them.
+    cycle: entry that holds them translated back; "" where there is none.
+  """
+
+  name: str
+  source: str
+  target: str
+  output: str
+  cycle: str = ""
+
+
 class Game(NamedTuple):
   """A differentiable game.
 
@@ -85,16 +102,14 @@ class Game(NamedTuple):
     schedule: the turns of a round, `((player, updates), ...)`.
     sample: `(params, model_state, batch, train) -> {name: images}`, images
       `[B, H, W, C]` in [-1, 1], one for each example of the batch, which
-      holds `latent` where there are latents; with `train`, batch norm uses
+      holds the entries of `inputs`, if any; with `train`, batch norm uses
       the batch's own statistics, and needs the axis `AXIS`. `{}` where there
       is nothing to see.
     ema: the players whose parameters are averaged.
     before: what the updates of a round can share, such as generated images.
-    latents: `keys [B] -> latents [B, Z]`, one for each key; None where
-      samples are not drawn from noise.
-    directions: in which images can be translated, if they are what samples
-      are made from: by name, the entry of the batch, and that of the result,
-      whose last word is the domain that it is of.
+    inputs: `keys [B] -> {"latent": [B, Z]}`, one row for each key: what
+      `sample` makes samples from. None where they are not drawn from noise.
+    directions: in which the game translates images; () where it does not.
     pretrained: `() -> {name: (params, model_state)}`, what replaces fresh
       values of `init` before the first round.
     embed: `(params, model_state, images [B, H, W, C]) -> features [B, D]`,
@@ -108,8 +123,8 @@ class Game(NamedTuple):
   sample: Callable[..., dict[str, jax.Array]]
   ema: tuple[str, ...] = ("generator",)
   before: RoundFn = lambda state, batches, rng: batches
-  latents: Callable[[jax.Array], jax.Array] | None = None
-  directions: Mapping[str, tuple[str, str]] = MappingProxyType({})
+  inputs: Callable[[jax.Array], Batch] | None = None
+  directions: tuple[Direction, ...] = ()
   pretrained: Callable[[], Mapping[str, tuple[Params, ModelState]]] = dict
   embed: Callable[[Any, Any, jax.Array], jax.Array] | None = None
 

@@ -19,7 +19,7 @@ from jaxgan.engine import devices
 from jaxgan.errors import InputError
 from jaxgan.evaluation import feature_nets, sampling
 from jaxgan.evaluation.restored import RestoredRun
-from jaxgan.game import sampling_variables
+from jaxgan.game import Batch, sampling_variables
 from jaxgan.models.latents import interpolate
 from jaxgan.viewing import pictures
 
@@ -39,23 +39,24 @@ def interpolations(
   found: RestoredRun, variables: Any, seed: int, pairs: int, frames: int
 ) -> np.ndarray:
   """Images `[pairs, frames, H, W, C]` from sample 2i to sample 2i + 1."""
-  ends = sampling.draw_inputs(found.algorithm, seed, jnp.arange(2 * pairs))
-  t = jnp.linspace(0, 1, frames)
-  latents = interpolate(found.config.latent, ends[::2], ends[1::2], t)
-  return _decode(found, variables, latents)
+  ends = sampling.draw_inputs(found.game, seed, jnp.arange(2 * pairs))
+  latents, t = ends["latent"], jnp.linspace(0, 1, frames)
+  latents = interpolate(found.config.latent, latents[::2], latents[1::2], t)
+  first = jax.tree.map(lambda x: x[::2], ends)
+  return _generate(found, variables, first, latents)
 
 
 def walks(
   found: RestoredRun, variables: Any, seed: int, stations: int, frames: int
 ) -> np.ndarray:
   """Images `[16, stations * frames, H, W, C]` of closed ways past samples."""
-  ends = sampling.draw_inputs(
-    found.algorithm, seed, jnp.arange(_WALKS * stations)
-  )
-  ends = ends.reshape(_WALKS, stations, -1)
-  t = jnp.arange(frames) / frames
-  latents = interpolate(found.config.latent, ends, jnp.roll(ends, -1, 1), t)
-  return _decode(found, variables, latents.reshape(_WALKS, -1, ends.shape[-1]))
+  ends = sampling.draw_inputs(found.game, seed, jnp.arange(_WALKS * stations))
+  latents = ends["latent"].reshape(_WALKS, stations, -1)
+  following, t = jnp.roll(latents, -1, 1), jnp.arange(frames) / frames
+  latents = interpolate(found.config.latent, latents, following, t)
+  first = jax.tree.map(lambda x: x[::stations], ends)
+  latents = latents.reshape(_WALKS, -1, latents.shape[-1])
+  return _generate(found, variables, first, latents)
 
 
 def neighbours(
@@ -126,21 +127,25 @@ def write_folder(
   partial.replace(folder)
 
 
-def _decode(
-  found: RestoredRun, variables: Any, latents: jax.Array
+def _generate(
+  found: RestoredRun, variables: Any, first: Batch, latents: jax.Array
 ) -> np.ndarray:
-  """Images `[A, B, H, W, C]` for latents `[A, B, Z]`."""
-  decode, variables = (
-    sampling.generator(found.algorithm),
-    devices.replicate(variables),
-  )
-  flat = np.asarray(latents).reshape(-1, latents.shape[-1])
+  """Returns images `[A, B, H, W, C]` of latents `[A, B, Z]`.
+
+  All other inputs, such as labels, stay those of `first`, `[A, ...]`.
+  """
+  generate = sampling.generator(found.game)
+  variables = devices.replicate(variables)
+  rows, columns = latents.shape[:2]
+  inputs = jax.tree.map(lambda x: np.repeat(x, columns, axis=0), first)
+  inputs["latent"] = np.asarray(latents).reshape(rows * columns, -1)
   images = []
-  for part in sampling.batches(flat):
-    full = np.resize(part, (sampling.batch_size(), *part.shape[1:]))
-    images.append(np.asarray(decode(variables, full))[: len(part)])
+  for part in sampling.batches(np.arange(rows * columns)):
+    indices = np.resize(part, sampling.batch_size())
+    batch = jax.tree.map(lambda x, i=indices: x[i], inputs)
+    images.append(np.asarray(generate(variables, batch))[: len(part)])
   images = np.concatenate(images)
-  return images.reshape(*latents.shape[:2], *images.shape[1:])
+  return images.reshape(rows, columns, *images.shape[1:])
 
 
 def define() -> SimpleNamespace:
@@ -205,7 +210,7 @@ def main(given: SimpleNamespace) -> None:
     raise InputError(f"kind={kind!r} needs images, not points: choose 'grid'")
   if mixture and given.count.value is None:
     count = _LARGEST
-  sample = sampling.sampler(found.algorithm, seed)
+  sample = sampling.sampler(found.game, seed)
   variables = sampling_variables(found.state, given.run.ema.value)
   output.parent.mkdir(parents=True, exist_ok=True)
   if kind == "folder":

@@ -372,9 +372,9 @@ def _painter(
 ) -> Callable[[Any], Image.Image | None]:
   """Returns `picture(variables)`, of samples that belong to real examples."""
   sample, mixture = jax.jit(algorithm.sample), data.mixture(config.data)
-  if algorithm.latents:
+  if algorithm.inputs:
     keys = jax.random.split(rng, len(next(iter(shown.values()))))
-    shown = {**shown, "latent": algorithm.latents(keys)}
+    shown = {**shown, **algorithm.inputs(keys)}
 
   def picture(variables: Any) -> Image.Image | None:
     samples = sample(*variables, shown)

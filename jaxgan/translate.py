@@ -57,7 +57,7 @@ def translator(
 
   Args:
     found: the run.
-    direction: a name of `Algorithm.directions`.
+    direction: the name of one of `Game.directions`.
     seed: of the noise, where there is any; the same for every image.
     ema: whether to use averaged weights.
     deterministic: whether to leave the noise out, and use the running
@@ -68,7 +68,7 @@ def translator(
   Raises:
     InputError: where the run does not translate in this direction.
   """
-  directions = found.algorithm.directions
+  directions = {way.name: way for way in found.game.directions}
   if not directions:
     raise InputError(
       f"a run of {found.config.algorithm!r} does not translate images: give "
@@ -78,18 +78,18 @@ def translator(
     raise InputError(
       f"direction={direction!r}: this run knows {', '.join(directions)}"
     )
-  start, result = directions[direction]
+  start, result = directions[direction].source, directions[direction].output
   height, width, channels = data.example_shapes(found.config.data)[start]
   domain = data.domain(found.config.data, start)
-  pad, embed = domain.pad, found.algorithm.embed
+  pad, embed = domain.pad, found.game.embed
   variables = sampling_variables(found.state, ema)
   batch = {}
-  if found.algorithm.latents and not deterministic:
-    batch["latent"] = found.algorithm.latents(jax.random.key(seed)[None])
+  if found.game.inputs and not deterministic:
+    batch = found.game.inputs(jax.random.key(seed)[None])
 
   @jax.jit
   def apply(variables, batch):
-    made = to_uint8(found.algorithm.sample(*variables, batch)[result])
+    made = to_uint8(found.game.sample(*variables, batch)[result])
     if embed is None:
       return made, None
     pair = (embed(*variables, x) for x in (batch[start], to_float(made)))
@@ -246,7 +246,7 @@ def main(given: SimpleNamespace) -> None:
     given.deterministic.value,
     given.native.value,
   )
-  start, _ = found.algorithm.directions[direction]
+  (start,) = (x.source for x in found.game.directions if x.name == direction)
   channels = data.example_shapes(found.config.data)[start][-1]
   failed = []
   for source, target in tqdm(files, unit="image", disable=len(files) == 1):

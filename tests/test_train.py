@@ -114,17 +114,16 @@ def test_every_preset_fits_its_networks(name):
     state = jax.eval_shape(
       partial(create_train_state, algorithm), jax.random.key(0), batch
     )
-    if algorithm.latents:
+    if algorithm.inputs:
       keys = jax.random.split(jax.random.key(0), 4)
-      batch["latent"] = jax.eval_shape(algorithm.latents, keys)
+      batch |= jax.eval_shape(algorithm.inputs, keys)
     images = jax.eval_shape(
       algorithm.sample, state.params, state.model_state, batch
     )
     if "image" in shapes:
       assert images["generated"].shape == (4, *shapes["image"])
-    for way, (_, result) in algorithm.directions.items():
-      end = {"backward": "source"}.get(way, "target")
-      assert images[result].shape == (4, *shapes[end])
+    for way in algorithm.directions:
+      assert images[way.output].shape == (4, *shapes[way.target])
 
 
 @pytest.mark.parametrize(("share", "parts"), [("half", 2), ("quarter", 4)])

@@ -333,7 +333,7 @@ def test_fakes_of_a_round_are_those_of_its_updates():
         generator,
         state.params["generator"],
         state.model_state["generator"],
-        algorithm.latents(game.example_keys(key, 8)),
+        algorithm.inputs(game.example_keys(key, 8))["latent"],
         True,
       )[0]
       for key in jax.random.split(rng, 3)

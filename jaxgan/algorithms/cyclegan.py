@@ -24,14 +24,18 @@ from jaxgan.algorithms.one_sided import (
   translation_config,
 )
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Game, Params, TrainState
+from jaxgan.game import Batch, Direction, Game, Params, TrainState
 from jaxgan.objectives import adversarial as objective_lib
 from jaxgan.objectives import image_pool as pool_lib
 from jaxgan.objectives import optimizers
 
+_DIRECTIONS = (
+  Direction("forward", "source", "target", FORWARD, f"{FORWARD} -> source"),
+  Direction("backward", "target", "source", BACKWARD, f"{BACKWARD} -> target"),
+)
 # By direction, what it goes from and to. A critic is named after the set whose
 # images it tells from generated ones.
-_WAYS = {"forward": ("source", "target"), "backward": ("target", "source")}
+_WAYS = {way.name: (way.source, way.target) for way in _DIRECTIONS}
 _BACK = {"forward": "backward", "backward": "forward"}
 
 
@@ -162,11 +166,11 @@ def create(config: ConfigDict) -> Game:
       return models.apply(generators[way], *player, x, train)[0]
 
     shown = {}
-    for way, (start, end) in _WAYS.items():
-      if start in batch:
-        there = go(way, batch[start])
-        shown |= {start: batch[start], f"{start} -> {end}": there}
-        shown[f"{start} -> {end} -> {start}"] = go(_BACK[way], there)
+    for way in _DIRECTIONS:
+      if way.source in batch:
+        there = go(way.name, batch[way.source])
+        shown |= {way.source: batch[way.source], way.output: there}
+        shown[way.cycle] = go(_BACK[way.name], there)
     return shown
 
   return Game(
@@ -177,10 +181,7 @@ def create(config: ConfigDict) -> Game:
     sample=sample,
     ema=averaged(config),
     before=before,
-    directions={
-      "forward": ("source", FORWARD),
-      "backward": ("target", BACKWARD),
-    },
+    directions=_DIRECTIONS,
   )
 
 

@@ -34,7 +34,7 @@ from jaxgan.config import shared_config
 from jaxgan.data import presets
 from jaxgan.errors import InputError
 from jaxgan.evaluation import classifiers
-from jaxgan.game import Batch, Game, Params, TrainState
+from jaxgan.game import Batch, Direction, Game, Params, TrainState
 from jaxgan.objectives import optimizers
 
 CLASSES = ("fake_source", "fake_target", "real")  # of the critic
@@ -229,10 +229,10 @@ def create(config: ConfigDict) -> Game:
     sample=sample,
     ema=averaged(config),
     before=before,
-    directions={
-      "forward": ("source", FORWARD),
-      "identity": ("target", IDENTITY),
-    },
+    directions=(
+      Direction("forward", "source", "target", FORWARD),
+      Direction("identity", "target", "target", IDENTITY),
+    ),
     pretrained=pretrained,
     embed=embed,
   )

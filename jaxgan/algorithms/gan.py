@@ -141,7 +141,7 @@ def create(config: ConfigDict) -> Game:
     optimizers=players,
     schedule=schedule,
     sample=models.sampler(generator),
-    latents=draw,
+    inputs=lambda keys: {"latent": draw(keys)},
   )
 
 

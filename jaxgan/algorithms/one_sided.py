@@ -17,7 +17,14 @@ from jaxgan import data, models
 from jaxgan.config import shared_config
 from jaxgan.data import presets
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Game, Params, TrainState, example_keys
+from jaxgan.game import (
+  Batch,
+  Direction,
+  Game,
+  Params,
+  TrainState,
+  example_keys,
+)
 from jaxgan.objectives import adversarial as objective_lib
 from jaxgan.objectives import optimizers
 
@@ -160,8 +167,10 @@ def one_sided(
     sample=sample,
     ema=averaged(config),
     before=before,
-    latents=jax.random.key_data if noisy else None,
-    directions={"forward": ("source", FORWARD)},
+    inputs=(lambda keys: {"latent": jax.random.key_data(keys)})
+    if noisy
+    else None,
+    directions=(Direction("forward", "source", "target", FORWARD),),
   )
 
 

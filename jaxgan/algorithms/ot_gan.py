@@ -93,7 +93,7 @@ def create(config: ConfigDict) -> Game:
     optimizers=optimizers.of_players(config, schedule),
     schedule=schedule,
     sample=models.sampler(generator),
-    latents=draw,
+    inputs=lambda keys: {"latent": draw(keys)},
   )
 
 

@@ -17,7 +17,7 @@ from jaxgan.errors import InputError
 from jaxgan.evaluation import restored as run_lib
 from jaxgan.evaluation import sampling
 from jaxgan.evaluation.restored import RestoredRun
-from jaxgan.game import sampling_variables
+from jaxgan.game import Batch, sampling_variables
 from jaxgan.models import latents
 from jaxgan.viewing import pictures
 
@@ -53,7 +53,7 @@ def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
   for given in workdirs:
     workdir = pathlib.Path(given)
     found = run_lib.load(workdir, step)
-    if not found.algorithm.directions and not found.algorithm.latents:
+    if not found.game.directions and not found.game.inputs:
       raise InputError(
         f"{workdir} is a run of {found.config.algorithm!r}, which makes no "
         "images"
@@ -70,7 +70,7 @@ def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
 def describe(run: RestoredRun) -> str:
   """The model, step and data of a run, in a sentence."""
   config, shapes = run.config, data.example_shapes(run.config.data)
-  if run.algorithm.directions:
+  if run.game.directions:
     names = (data.domain(config.data, side).name for side in data.SIDES)
     about = " -> ".join(names)
   else:
@@ -84,13 +84,12 @@ def describe(run: RestoredRun) -> str:
   )
 
 
-def examples(entry: Entry, direction: str) -> list[Image.Image]:
-  """Images to translate: the run's own examples, or held-out ones.
+def examples(entry: Entry, start: str) -> list[Image.Image]:
+  """Images of a domain to translate: the run's examples, or held-out ones.
 
   They are as a user would give them: with the border that training cuts off,
   and without the one that it adds. None where the data is not at hand.
   """
-  start, _ = entry.run.algorithm.directions[direction]
   stored = sorted((entry.workdir / "examples" / start).glob("*.png"))
   if stored:
     return [Image.open(path) for path in stored]
@@ -131,21 +130,18 @@ def sampler(
   moved to `position` in [0, 1] of the way to sample i of the seed `toward`.
   """
   size = sampling.batch_size(SAMPLES)
-  decode = sampling.generator(run.algorithm)
+  generate = sampling.generator(run.game)
   variables = devices.replicate(sampling_variables(run.state, ema))
   mixture, prior = data.mixture(run.config.data), run.config.latent
 
   @jax.jit
-  def draw(seeds: jax.Array, bound: float, position: float) -> jax.Array:
-    ends = [
-      latents.truncate(
-        prior,
-        sampling.draw_inputs(run.algorithm, seed, jnp.arange(size)),
-        bound,
-      )
-      for seed in seeds
+  def draw(seeds: jax.Array, bound: float, position: float) -> Batch:
+    inputs = [
+      sampling.draw_inputs(run.game, seed, jnp.arange(size)) for seed in seeds
     ]
-    return latents.interpolate(prior, *ends, position[None])[:, 0]
+    ends = [latents.truncate(prior, x["latent"], bound) for x in inputs]
+    latent = latents.interpolate(prior, *ends, position[None])[:, 0]
+    return {**inputs[0], "latent": latent}
 
   def sample(
     seed: int, count: int, bound: float, position: float, toward: int
@@ -154,7 +150,7 @@ def sampler(
       if value is None or not 0 <= value < 2**32:
         raise InputError(f"{name}: give a whole number from 0 to 2^32 - 1")
     seeds = jnp.array([seed, toward], jnp.uint32)
-    made = decode(variables, draw(seeds, bound, jnp.float32(position)))
+    made = generate(variables, draw(seeds, bound, jnp.float32(position)))
     made = np.asarray(made)[: int(count)]
     if mixture:
       return pictures.picture({"generated": made}, mixture)

@@ -59,10 +59,10 @@ def export(
   for name, entry in zip(names, entries, strict=True):
     workdir = partial / "runs" / name
     lines.append(f"* `{name}`: {demo_models.describe(entry.run)}.\n")
-    for way, (start, _) in entry.run.algorithm.directions.items():
+    for start in {way.source for way in entry.run.game.directions}:
       own = workdir / "examples" / start
       if not own.exists():
-        shown = demo_models.examples(entry, way)
+        shown = demo_models.examples(entry, start)
         own.mkdir(parents=True)
         demo_models.save(shown, own)
     config, state = _slim(entry.run, ema)

@@ -83,8 +83,8 @@ def trained(
   if network is not None:
     own.classifier = network
   # What it is, wherever its data is stored and on how many devices.
-  algorithm = algorithms.create(own)
-  _, template = algorithms.initial_state(own, algorithm)
+  game = algorithms.create(own)
+  _, template = algorithms.initial_state(own, game)
   key = own.copy_and_resolve_references()
   key.data.path = ""
   key = f"{key.to_json(sort_keys=True)} {template}"
@@ -119,7 +119,7 @@ def trained(
 
   process = Process(jax.process_index(), jax.process_count())
   state = broadcast_from_first(process, find, template)
-  return workdir, RestoredRun(own, algorithm, state)
+  return workdir, RestoredRun(own, game, state)
 
 
 def check_run(

@@ -15,7 +15,7 @@ class RestoredRun(NamedTuple):
   """What a checkpoint tells: its state is on the host."""
 
   config: ConfigDict
-  algorithm: Game
+  game: Game
   state: TrainState
 
 
@@ -54,11 +54,11 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
         f"no checkpoint in {workdir} can be read: train again, elsewhere"
       )
     try:
-      algorithm = algorithms.create(config)
+      game = algorithms.create(config)
     except (AttributeError, KeyError) as e:
       raise InputError(
         f"{workdir} is a run of another version: {first_line(e)}"
       ) from e
-    _, template = algorithms.initial_state(config, algorithm)
+    _, template = algorithms.initial_state(config, game)
     state = checkpoint.restore(manager, template, step=step, set_aside=False)
-  return RestoredRun(config, algorithm, state)
+  return RestoredRun(config, game, state)

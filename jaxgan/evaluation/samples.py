@@ -30,7 +30,7 @@ ASSIGNED = 2500  # points that the exact Wasserstein distance sees
 
 def create(
   config: ConfigDict,
-  algorithm: Game,
+  game: Game,
   count: int | None = None,
   seed: int = 0,
   batch_statistics: bool = False,
@@ -44,7 +44,7 @@ def create(
 
   Args:
     config: of the run.
-    algorithm: of the run.
+    game: of the run.
     count: how many samples; see `reference`, of points 2500.
     seed: of their latents.
     batch_statistics: see `run.sampler`.
@@ -63,12 +63,12 @@ def create(
   """
   if config.algorithm == "classifier":
     return _of_classifier(config)
-  if algorithm.directions:
+  if game.directions:
     from jaxgan.evaluation import translations  # which builds on this module
 
     return translations.create(
       config,
-      algorithm,
+      game,
       count,
       seed,
       batch_statistics,
@@ -76,7 +76,7 @@ def create(
       classifier,
       most,
     )
-  sample = sampling.sampler(algorithm, seed, batch_statistics)
+  sample = sampling.sampler(game, seed, batch_statistics)
   protocol = {
     "seed": seed,
     "batch_norm": (

@@ -10,7 +10,7 @@ from jaxgan.data import Source
 from jaxgan.data.pixels import to_uint8
 from jaxgan.engine.devices import data_parallel, replicate
 from jaxgan.errors import InputError
-from jaxgan.game import Game
+from jaxgan.game import Batch, Game
 
 BATCH = 256  # images at a time, on all devices together
 
@@ -22,7 +22,7 @@ def batch_size(least: int | None = None) -> int:
 
 
 def sampler(
-  algorithm: Game, seed: int, batch_statistics: bool = False
+  game: Game, seed: int, batch_statistics: bool = False
 ) -> Callable[[Any, int], Iterator[jax.Array]]:
   """Returns `sample(variables, count)`, an iterator over batches of samples.
 
@@ -31,56 +31,55 @@ def sampler(
   running statistics of batch norm on nothing else.
 
   Args:
-    algorithm: one with latents.
-    seed: of the latents.
+    game: one that samples from noise.
+    seed: of the noise.
     batch_statistics: whether batch norm uses the statistics of a batch of
       `batch_size()` in place of the running ones.
 
   Raises:
-    InputError: where the algorithm does not sample from noise.
+    InputError: where the game does not sample from noise.
   """
-  if algorithm.directions:
+  if game.directions:
     raise InputError(
       "this run translates images, it does not sample from noise: use python "
       "-m jaxgan.translate"
     )
-  if algorithm.latents is None:
+  if game.inputs is None:
     raise InputError("this run does not sample from noise")
-  decode = generator(algorithm, batch_statistics)
-  latents = jax.jit(lambda indices: draw_inputs(algorithm, seed, indices))
+  generate = generator(game, batch_statistics)
+  inputs = jax.jit(lambda indices: draw_inputs(game, seed, indices))
   size = batch_size()
 
   def sample(variables: Any, count: int) -> Iterator[jax.Array]:
     variables = replicate(variables)
     for start in range(0, count, size):
-      images = decode(variables, latents(start + np.arange(size)))
+      images = generate(variables, inputs(start + np.arange(size)))
       yield images if count - start >= size else images[: count - start]
 
   return sample
 
 
-def draw_inputs(algorithm: Game, seed: int, indices: jax.Array) -> jax.Array:
-  """The latents `[n, Z]` of samples number `indices` of a seed."""
+def draw_inputs(game: Game, seed: int, indices: jax.Array) -> Batch:
+  """Returns the inputs of the samples of a seed with these indices `[n]`."""
   # Away from the keys that training draws from the same seed.
   key = jax.random.fold_in(jax.random.key(seed), 0x5A3B1E)
   keys = jax.vmap(jax.random.fold_in, (None, 0))(key, indices)
-  return algorithm.latents(keys)
+  return game.inputs(keys)
 
 
 def generator(
-  algorithm: Game, batch_statistics: bool = False
-) -> Callable[[Any, jax.Array], jax.Array]:
-  """Returns `decode(variables, latents [B, Z])` to images; see `sampler`.
+  game: Game, batch_statistics: bool = False
+) -> Callable[[Any, Batch], jax.Array]:
+  """Returns `generate(variables, inputs)`, the images of B inputs.
 
   It runs on all local devices, of whose number B is a multiple.
   """
 
-  def decode(variables: Any, latents: jax.Array) -> jax.Array:
-    batch = {"latent": latents}
-    (images,) = algorithm.sample(*variables, batch, batch_statistics).values()
+  def generate(variables: Any, inputs: Batch) -> jax.Array:
+    (images,) = game.sample(*variables, inputs, batch_statistics).values()
     return to_uint8(images)
 
-  return data_parallel(decode)
+  return data_parallel(generate)
 
 
 def examples(source: Source, indices: np.ndarray) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from jaxgan import data
 from jaxgan.data.order import shuffled_indices
 from jaxgan.data.pixels import to_float, to_uint8, unaugmented
+from jaxgan.engine import devices
 from jaxgan.evaluation import feature_nets, sampling
 from jaxgan.evaluation.metrics import image_pairs
 from jaxgan.evaluation.statistics import (
@@ -26,7 +27,7 @@ from jaxgan.evaluation.statistics import (
   pausing,
   reference,
 )
-from jaxgan.game import Game
+from jaxgan.game import Direction, Game
 
 _PIXELS = 1 << 18  # that are translated at a time
 
@@ -49,7 +50,7 @@ class Translated(NamedTuple):
 
 def create(
   config: ConfigDict,
-  algorithm: Game,
+  game: Game,
   count: int | None = None,
   seed: int = 0,
   batch_statistics: bool = False,
@@ -64,7 +65,7 @@ def create(
 
   Args:
     config: of the run.
-    algorithm: of the run.
+    game: of the run.
     count: how many images, if there are so many; by default up to `KEPT`.
     seed: of the noise, where there is any.
     batch_statistics: see `run.sampler`.
@@ -78,7 +79,7 @@ def create(
   held_out = data.held_out(config.data)
   translated = held_out or config.data.copy_and_resolve_references()
   translated.margin = 0
-  single = algorithm.latents is not None and config.batch_size == 1
+  single = game.inputs is not None and config.batch_size == 1
   protocol = {
     "seed": seed,
     "batch_norm": (
@@ -93,8 +94,8 @@ def create(
     },
   }
   ways, references = {}, {}
-  for way, (start, result) in algorithm.directions.items():
-    end = _domain(result)
+  for direction in game.directions:
+    way, start, end = direction.name, direction.source, direction.target
     own = classifier if end == "target" else ""
     source = data.one_side(translated, start)
     number = min(count or KEPT, len(source))
@@ -115,8 +116,10 @@ def create(
     else:
       protocol[way] = found
   translate = {
-    way: _translator(algorithm, way, translated, seed, batch_statistics)
-    for way in ways
+    direction.name: _translator(
+      game, direction, translated, seed, batch_statistics
+    )
+    for direction in game.directions
   }
 
   def measure(
@@ -132,11 +135,6 @@ def create(
     return metrics
 
   return measure, protocol
-
-
-def _domain(result: str) -> str:
-  """The domain of the images that samples call so."""
-  return result.split(" -> ")[-1]
 
 
 def _reference(
@@ -157,28 +155,25 @@ def _reference(
 
 
 def _translator(
-  algorithm: Game,
-  way: str,
+  game: Game,
+  direction: Direction,
   config: ConfigDict,
   seed: int,
   batch_statistics: bool,
 ) -> Callable[..., Translated]:
   """Returns `translate(variables, source, order, pause)` to a `Translated`."""
-  start, result = algorithm.directions[way]
-  end = _domain(result)
+  start, end = direction.source, direction.target
   shape = data.example_shapes(config)[start]
-  devices = jax.local_device_count()
-  share = (
-    min(sampling.BATCH, max(1, _PIXELS // (shape[0] * shape[1]))) // devices
-  )
-  size = max(1, share) * devices
+  count = jax.local_device_count()
+  most = min(sampling.BATCH, max(1, _PIXELS // (shape[0] * shape[1])))
+  size = max(1, most // count) * count
 
   def one(variables: Any, batch: Mapping[str, jax.Array]) -> dict[str, Any]:
-    given = unaugmented(batch, config)
+    given = unaugmented(batch["images"], config)
     x = given[start]
-    inputs = {key: given[key] for key in (start, "latent") if key in given}
-    made = algorithm.sample(*variables, inputs, batch_statistics)
-    stored = to_uint8(made[result])
+    inputs = {start: x, **batch["inputs"]}
+    made = game.sample(*variables, inputs, batch_statistics)
+    stored = to_uint8(made[direction.output])
     rounded = to_float(stored)
     scores = {}
     if end in given:
@@ -188,10 +183,10 @@ def _translator(
         scores["SSIM"] = image_pairs.ssim(rounded, given[end])
     elif rounded.shape == x.shape:
       scores["L1 to the source"] = image_pairs.l1(rounded, x)
-    if (cycle := f"{result} -> {start}") in made:
-      scores["cycle L1"] = image_pairs.l1(made[cycle], x)
-    if algorithm.embed:
-      features = (algorithm.embed(*variables, y) for y in (x, rounded))
+    if direction.cycle:
+      scores["cycle L1"] = image_pairs.l1(made[direction.cycle], x)
+    if game.embed:
+      features = (game.embed(*variables, y) for y in (x, rounded))
       scores["embedding similarity"] = cosine_similarity(*features)
     return {"images": stored, "scores": scores}
 
@@ -215,12 +210,14 @@ def _translator(
         labels.append(batch.get(f"{start}_label", ()))
         # Filled up to one size, for which all is compiled.
         rows = np.resize(np.arange(len(batch[start])), size)
-        batch = {key: batch[key][rows] for key in keys}
-        if algorithm.latents:
+        inputs = {}
+        if game.inputs:
           indices = jnp.arange(first, first + size)
-          batch["latent"] = sampling.draw_inputs(algorithm, seed, indices)
+          inputs = sampling.draw_inputs(game, seed, indices)
+        images = {key: batch[key][rows] for key in keys}
         count = len(sources[-1])
-        found = jax.device_get(apply(variables, devices.shard(batch)))
+        batch = devices.shard({"images": images, "inputs": inputs})
+        found = jax.device_get(apply(variables, batch))
         made.append(jax.tree.map(lambda x, n=count: x[:n], found))
         bar.update(count)
     made = jax.tree.map(lambda *x: np.concatenate(x), *made)

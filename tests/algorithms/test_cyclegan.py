@@ -274,18 +274,14 @@ def test_samples():
   sample = jax.jit(algorithm.sample)
   shown = sample(*sampling_variables(state), batch)
   own, _ = players(state)
-  assert set(algorithm.directions) == set(WAYS)
-  for way, (first, _) in WAYS.items():
-    given, result = algorithm.directions[way]
-    assert given == first
-    np.testing.assert_array_equal(shown[given], batch[first])
-    names = list(shown)
-    there, back = names[names.index(given) + 1 :][:2]
-    assert there == result
-    close(shown[there], generate(config, way, own, batch[first]))
-    close(shown[back], generate(config, BACK[way], own, shown[there]))
+  ways = {way.name: (way.source, way.target) for way in algorithm.directions}
+  assert ways == WAYS
+  for way, source, _, output, cycle in algorithm.directions:
+    np.testing.assert_array_equal(shown[source], batch[source])
+    close(shown[output], generate(config, way, own, batch[source]))
+    close(shown[cycle], generate(config, BACK[way], own, shown[output]))
   assert len(shown) == 6
-  assert algorithm.latents is None
+  assert algorithm.inputs is None
   del batch["target"]
   fewer = sample(*sampling_variables(state), batch)
   assert list(fewer) == list(shown)[:3]

@@ -306,7 +306,7 @@ def test_samples_are_of_both_domains():
     state.params, state.model_state, {k: batch[k] for k in ("source", "target")}
   )
   assert list(shown) == ["source", FORWARD, "target", IDENTITY]
-  for way, (given, result) in algorithm.directions.items():
+  for way, given, _, result, _ in algorithm.directions:
     one = algorithm.sample(
       state.params, state.model_state, {given: batch[given]}
     )

@@ -81,7 +81,7 @@ def critic_state(names, images=None):
 def fakes(algorithm, state, rng):
   """What the generator's loss makes of the key."""
   keys = jax.vmap(jax.random.fold_in, (None, 0))(rng, jnp.arange(16))
-  batch = {"latent": algorithm.latents(keys)}
+  batch = algorithm.inputs(keys)
   return algorithm.sample(state.params, state.model_state, batch)["generated"]
 
 

@@ -137,7 +137,8 @@ def test_samples_of_pix2pix():
   network = models.create("Generator", config.generator, "float32", channels=1)
 
   plain = sample(*variables, batch)
-  found = plain[algorithm.directions["forward"][1]]
+  (forward,) = algorithm.directions
+  found = plain[forward.output]
   expected = network.apply(
     {"params": params, **model_state}, batch["source"], False
   )
@@ -145,31 +146,31 @@ def test_samples_of_pix2pix():
   np.testing.assert_array_equal(plain["source"], batch["source"])
   np.testing.assert_array_equal(plain["target"], batch["target"])
 
-  # With latents: as in training, but each image by itself.
+  # With inputs: as in training, but each image by itself.
   keys = jax.random.split(jax.random.key(3), 8)
-  latents = algorithm.latents(keys)
+  inputs = algorithm.inputs(keys)
   del batch["target"]
-  shown = sample(*variables, {**batch, "latent": latents})
+  shown = sample(*variables, {**batch, **inputs})
   assert "target" not in shown
-  found = shown[algorithm.directions["forward"][1]]
+  found = shown[forward.output]
   for i in (0, 5):
     noise = network.noise(keys[i : i + 1], (8, 8, 1))
     x = batch["source"][i : i + 1]
     expected, _ = jax.jit(generator)(params, model_state, x, noise=noise)
     close(found[i], expected[0], 1e-4)
-  assert np.abs(found - plain[algorithm.directions["forward"][1]]).max() > 0.01
+  assert np.abs(found - plain[forward.output]).max() > 0.01
 
   # Of a network trained on larger batches, with the running statistics.
   config.batch_size = 8
   sample = jax.jit(algorithms.create(config).sample)
-  shown = sample(*variables, {**batch, "latent": latents})
+  shown = sample(*variables, {**batch, **inputs})
   expected = network.apply(
     {"params": params, **model_state},
     batch["source"],
     False,
     noise=network.noise(keys, (8, 8, 1)),
   )
-  close(shown[algorithm.directions["forward"][1]], expected)
+  close(shown[forward.output], expected)
 
 
 # One-sided, with an L1 term towards the source.

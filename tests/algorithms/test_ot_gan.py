@@ -147,8 +147,8 @@ def test_chunks_need_less_memory():
 
 def test_initial_networks_suit_the_data():
   algorithm, state = start(small(latent_size=100))
-  z = algorithm.latents(jax.random.split(jax.random.key(2), 256))
-  made = algorithm.sample(state.params, state.model_state, {"latent": z})
+  inputs = algorithm.inputs(jax.random.split(jax.random.key(2), 256))
+  made = algorithm.sample(state.params, state.model_state, inputs)
   made = np.arctanh(made["generated"])
   np.testing.assert_allclose(made.std(), 0.1, rtol=0.3)
   np.testing.assert_allclose(made.mean(), 0, atol=0.03)

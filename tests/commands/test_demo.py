@@ -276,7 +276,7 @@ def test_samples_follow_the_sliders(page):
 def test_samples_are_those_of_the_run(runs):
   found = restored.load(runs / "nsgan")
   sample = demo_models.sampler(found)
-  drawn = sampling.sampler(found.algorithm, 5)
+  drawn = sampling.sampler(found.game, 5)
   images = next(drawn(sampling_variables(found.state), 4))
   expected = pictures.grid(np.asarray(images))
 
@@ -356,11 +356,11 @@ def test_an_exported_run_makes_what_the_run_makes(runs, space):
       key: np.zeros((2, *shape), "f4")
       for key, shape in (("source", (16, 16, 1)), ("target", (16, 16, 1)))
     }
-    if own.algorithm.latents:
+    if own.game.inputs:
       batch = {"latent": np.ones((2, 8), "f4")}
     for ema in (True, False):
       a, b = (
-        x.algorithm.sample(*sampling_variables(x.state, ema=e), batch)
+        x.game.sample(*sampling_variables(x.state, ema=e), batch)
         for x, e in ((own, True), (theirs, ema))
       )
       for key in a:

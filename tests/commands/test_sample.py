@@ -36,7 +36,7 @@ def found(workdir):
 
 def draw(found, seed, count):
   loaded, variables = found
-  sample = sampling.sampler(loaded.algorithm, seed)
+  sample = sampling.sampler(loaded.game, seed)
   return np.concatenate(list(map(np.asarray, sample(variables, count))))
 
 

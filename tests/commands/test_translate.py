@@ -44,9 +44,10 @@ def test_images_of_the_training_size_are_what_the_generator_makes(
   image = grey((16, 16))
   made = translate.translator(found, direction)(image).image
   params, model_state = sampling_variables(found.state)
-  start, result = found.algorithm.directions[direction]
+  ways = {way.name: way for way in found.game.directions}
+  start, result = ways[direction].source, ways[direction].output
   x = np.asarray(image)[None, ..., None] / np.float32(127.5) - 1
-  expected = jax.jit(found.algorithm.sample)(params, model_state, {start: x})
+  expected = jax.jit(found.game.sample)(params, model_state, {start: x})
   expected = to_uint8(np.asarray(expected[result]))[0, ..., 0]
   np.testing.assert_array_equal(np.asarray(made), expected)
 
@@ -65,9 +66,9 @@ def test_by_default_the_network_sees_the_scale_of_training(runs):
 
   def sample(params, model_state, batch):
     seen[:] = [batch["source"].shape[1:3]]
-    return {found.algorithm.directions["forward"][1]: batch["source"]}
+    return {FORWARD: batch["source"]}
 
-  found = found._replace(algorithm=found.algorithm._replace(sample=sample))
+  found = found._replace(game=found.game._replace(sample=sample))
   image = grey((48, 24))
   kept = translate.translator(found, native=True)(image)
   np.testing.assert_array_equal(np.asarray(kept.image), np.asarray(image))
@@ -84,7 +85,7 @@ def test_noise_of_pix2pix(runs):
   found = restored.load(runs / "pix2pix")
   # With the statistics of one image: the running ones level all out so early.
   found.config.batch_size = 1
-  found = found._replace(algorithm=algorithms.create(found.config))
+  found = found._replace(game=algorithms.create(found.config))
 
   def made(**how):
     return np.asarray(translate.translator(found, **how)(grey((16, 16))).image)
@@ -107,7 +108,7 @@ def test_dtn_translates_the_central_part(runs, size):
   center = images.fit(image, "", data.domain(found.config.data, "source"))
   variables = sampling_variables(found.state)
   x = to_float(center[None])
-  sample, embed = found.algorithm.sample, found.algorithm.embed
+  sample, embed = found.game.sample, found.game.embed
   expected = to_uint8(sample(*variables, {"source": x})[FORWARD])
   a, b = (embed(*variables, y)[0] for y in (x, to_float(expected)))
   cosine = a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))

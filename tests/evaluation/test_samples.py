@@ -197,13 +197,13 @@ def test_batch_statistics_are_of_all_devices():
   config = shrink(load_config("dcgan"))
   algorithm = algorithms.create(config)
   params, model_state = algorithm.init(jax.random.key(0), {})
-  z = sampling.draw_inputs(algorithm, 0, np.arange(16))
+  inputs = sampling.draw_inputs(algorithm, 0, np.arange(16))
   variables = devices.replicate((params, model_state))
-  found = sampling.generator(algorithm, True)(variables, z)
+  found = sampling.generator(algorithm, True)(variables, inputs)
   alone = jax.vmap(
-    lambda z: algorithm.sample(params, model_state, {"latent": z}, True),
+    lambda inputs: algorithm.sample(params, model_state, inputs, True),
     axis_name="batch",
-  )(z[None])["generated"][0]
+  )({"latent": inputs["latent"][None]})["generated"][0]
   difference = np.asarray(found, int) - np.asarray(to_uint8(alone), int)
   assert np.abs(difference).max() <= 1
 
@@ -389,7 +389,7 @@ def test_the_command(workdir):
   # And that of the library: the same net, samples and images.
   found = restored.load(workdir / "gan")
   evaluate, _ = samples.create(
-    found.config, found.algorithm, 300, classifier=str(workdir / "classifier")
+    found.config, found.game, 300, classifier=str(workdir / "classifier")
   )
   for name, metric in evaluate(sampling_variables(found.state)).items():
     np.testing.assert_allclose(

@@ -77,7 +77,7 @@ def check_run(found, folder, changed=()):
 
 
 def sample(found, batch):
-  apply = jax.jit(found.algorithm.sample)
+  apply = jax.jit(found.game.sample)
   return apply(*sampling_variables(found.state), batch)
 
 
@@ -102,14 +102,14 @@ def test_pix2pix(tmp_path, capsys):
   assert found.config.algorithm == "pix2pix"
   assert found.config.generator.dropout
   x = images(2, 32, 32, 3)
-  (name,) = {name for _, name in found.algorithm.directions.values()}
+  (name,) = (way.output for way in found.game.directions)
   y = theirs(generator, x)
   compare("sampled", sample(found, {"source": x})[name], y)
   both = np.concatenate([x, y], axis=-1)
   compare("judged", judge(found, None, both), theirs(critic, both))
-  # Keys are the latents, and then noise is on.
-  latent = found.algorithm.latents(jax.random.split(jax.random.key(0)))
-  noisy = sample(found, {"source": x, "latent": latent})[name]
+  # Samples are made from keys, and then noise is on.
+  inputs = found.game.inputs(jax.random.split(jax.random.key(0)))
+  noisy = sample(found, {"source": x, **inputs})[name]
   assert np.abs(noisy - y).max() > 0.1
   out = capsys.readouterr().out
   assert "U-Net, 5 downs, batch norm, width 8, 3 channels to 1, " in out
@@ -138,10 +138,10 @@ def test_cyclegan(norm, channels, tmp_path, capsys):
     "target": images(2, 32, 32, channels[1], seed=1),
   }
   samples = sample(found, batch)
-  for way, flag in (("forward", "generator"), ("backward", "generator_back")):
-    start, result = found.algorithm.directions[way]
-    expected = theirs(networks[flag], batch[start])
-    compare(way, samples[result], expected)
+  flags = {"forward": "generator", "backward": "generator_back"}
+  for way in found.game.directions:
+    expected = theirs(networks[flags[way.name]], batch[way.source])
+    compare(way.name, samples[way.output], expected)
   compare(
     "judged",
     judge(found, "source", batch["source"]),
@@ -158,7 +158,7 @@ def test_single_resnet(tmp_path, capsys):
   check_run(found, tmp_path, ["batch_size"])
   assert found.config.algorithm == "l1_translation"
   x = images(2, 64, 64, 3)
-  ((_, name),) = found.algorithm.directions.values()
+  (name,) = (way.output for way in found.game.directions)
   compare("sampled", sample(found, {"source": x})[name], theirs(generator, x))
   out = capsys.readouterr().out
   assert "ResNet, 2 blocks, instance norm, width 8, 3 channels to 3, " in out
