@@ -20,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from jaxgan import cli, data
-from jaxgan.data import images
+from jaxgan.data import folders, images
 from jaxgan.data.pixels import to_float, to_uint8
 from jaxgan.errors import InputError
 from jaxgan.evaluation.restored import RestoredRun
@@ -117,7 +117,7 @@ def translator(
       )
 
     def of_center(image: Image.Image) -> Translation:
-      made = of_array(images.fit(image, "the image", domain))
+      made = of_array(images.crop_and_resize(image, "the image", domain))
       across, down = (side + 2 * pad for side in image.size)
       scale = min(across / width, down / height)
       size = tuple(max(1, round(side * scale)) for side in (width, height))
@@ -204,7 +204,7 @@ def _files(
 ) -> list[tuple[pathlib.Path, pathlib.Path]]:
   """The files to read and to write."""
   if given.is_dir():
-    if output.suffix.lower() in images.SUFFIXES or output.is_file():
+    if output.suffix.lower() in folders.SUFFIXES or output.is_file():
       raise InputError(f"output={output}: give a folder, as input is one")
     inside = output.resolve().is_relative_to(given.resolve())
     if inside or (output.is_dir() and any(output.iterdir())):
@@ -213,13 +213,13 @@ def _files(
         + ("lies in the input" if inside else "holds something")
         + ": give another folder"
       )
-    return [(p, output / p.relative_to(given)) for p in images.paths(given)]
+    return [(p, output / p.relative_to(given)) for p in folders.paths(given)]
   if not given.is_file():
     raise InputError(f"input={given}: no such image or folder")
-  if output.suffix.lower() not in images.SUFFIXES:
+  if output.suffix.lower() not in folders.SUFFIXES:
     raise InputError(
       f"output={output}: give a name that ends in one of "
-      f"{', '.join(images.SUFFIXES)}"
+      f"{', '.join(folders.SUFFIXES)}"
     )
   if output.exists() and output.samefile(given):
     raise InputError(f"output={output} is the input: give another name")

@@ -23,7 +23,7 @@ from jaxgan.objectives import optimizers
 
 def network(config: ConfigDict) -> nn.Module:
   """Returns the network that the config describes."""
-  stacked = config.data.name in data.STACKED
+  stacked = data.is_stacked(config.data)
   return models.create(
     "Classifier",
     config.classifier,

@@ -8,73 +8,54 @@ their labels.
 """
 
 import contextlib
-import pathlib
 import re
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan.data import digits, images, mixtures, translation
+from jaxgan.checks import at_least
+from jaxgan.data import builtin, translation
 from jaxgan.data.arrays import ArraySource
+from jaxgan.data.dataset import Source
+from jaxgan.data.mixtures import Mixture
 from jaxgan.data.translation import SIDES, domain
 from jaxgan.errors import InputError
 
-MIXTURES = {"ring": mixtures.ring, "grid": mixtures.grid}
-_DIGITS = {
-  "digits": digits.handwritten,
-  "outlines": digits.outlines,
-  "typeset_digits": digits.typeset,
-}
-# Three grey digits to an image, and the set that they are from.
-STACKED = {"stacked_digits": "digits", "stacked_mnist": "mnist"}
-# Those that have the splits "train" and "test" without being asked.
-_SPLIT = (*MIXTURES, *_DIGITS, *STACKED, "usps")
-_SPLITS = ("train", "test")
-
-
-class Source(Protocol):
-  """What the modules of this package provide; see above.
-
-  Attributes:
-    in_memory: whether indexing only copies from memory.
-  """
-
-  in_memory: bool
-
-  def __len__(self) -> int: ...
-
-  def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]: ...
+__all__ = ["SIDES", "Source", "domain"]
 
 
 def is_translation(config: ConfigDict) -> bool:
-  """Whether the examples have a `source` and a `target`, not an `image`."""
+  """Returns whether examples have a `source` and a `target`, not an `image`."""
   return "source" in config
 
 
+def is_stacked(config: ConfigDict) -> bool:
+  """Returns whether each channel of an image is an image with a label."""
+  return builtin.find(config.name).stacked
+
+
 def example_shapes(config: ConfigDict) -> dict[str, tuple[int, ...]]:
-  """The shapes of one example's images, by their names in a batch.
+  """Returns the shapes of one example's images, by their names in a batch.
 
   Raises:
     InputError: where no images could be of that shape.
   """
   if not is_translation(config):
     return {"image": example_shape(config)}
-  if config.margin < 0:
-    raise InputError(f"data.margin={config.margin}: give 0 or more")
+  at_least("data.margin", config.margin, 0)
   shapes = {}
   for side in SIDES:
     part = domain(config, side)
-    if part.name in MIXTURES:
+    if mixture(part):
       raise InputError(f"data.{side}.name={part.name!r}: give a set of images")
-    with _of(side):
+    with _names_domain(side):
       shapes[side] = example_shape(part)
   return shapes
 
 
 def example_shape(config: ConfigDict) -> tuple[int, ...]:
-  """The shape of one example: `(H, W, C)`, or `(2,)` for the mixtures.
+  """Returns the shape of one example: `(H, W, C)`, or `(2,)` for points.
 
   Raises:
     InputError: where no images could be of that shape, or an example is two.
@@ -84,73 +65,35 @@ def example_shape(config: ConfigDict) -> tuple[int, ...]:
       "this algorithm takes single images, not pairs: choose a preset of "
       "single images"
     )
-  if config.name in MIXTURES:
-    return (2,)
-  if config.channels not in (1, 3):
-    raise InputError(f"data.channels={config.channels}: give 1 or 3")
-  for key, least in (("image_size", 4), ("crop", 0)):
-    if config[key] < least:
-      raise InputError(f"data.{key}={config[key]}: give {least} or more")
-  if config.crop >= config.image_size:
-    raise InputError(f"data.crop={config.crop}: give less than data.image_size")
-  width = config.get("image_width", 0) or config.image_size
-  if width < 4:
-    raise InputError(f"data.image_width={width}: give 4 or more, or 0")
-  return (config.image_size, width, config.channels)
+  return builtin.find(config.name).shape(config)
 
 
-def mixture(config: ConfigDict) -> mixtures.Mixture | None:
-  """What the points are drawn from; None for images."""
-  return MIXTURES[config.name]() if config.name in MIXTURES else None
+def mixture(config: ConfigDict) -> Mixture | None:
+  """Returns the distribution that points are drawn from; None for images."""
+  return builtin.find(config.name).mixture
 
 
 def create(config: ConfigDict) -> Source:
   """Returns the source named `config.name`.
 
-  Built in: "digits", "typeset_digits", "stacked_digits", "outlines", "ring",
-  "grid"; "folder" is all images below `config.path`, "usps" the digits of that
-  name in it; any other is the name of a set of TensorFlow Datasets, prepared
+  It is an object of `builtin.py`, or a set of TensorFlow Datasets, prepared
   below `config.path` (by default `$TFDS_DATA_DIR`, or
-  `~/tensorflow_datasets`), of which "stacked_mnist" takes "mnist".
+  `~/tensorflow_datasets`).
 
-  For translation, "unpaired" is two of these, "outlines" is those of digits
-  with the digits, and "pairs" is files; see `pairs.folders`.
+  For translation, "unpaired" is two of these, "outlines" the outlines of digits
+  with the digits, and "pairs" files; see `translation.pairs`.
 
   Raises:
     InputError: where there is no such set, or it does not fit the config.
   """
-  shapes = example_shapes(config)  # for its checks
+  example_shapes(config)  # for its checks
   if is_translation(config):
     return _translation(config)
-  name, split = config.name, config.split
-  if name in _SPLIT and split not in _SPLITS:
-    raise InputError(f"{name} has no split {split!r}: give 'train' or 'test'")
-  if name in MIXTURES:
-    return mixtures.draw(mixture(config), _SPLITS.index(split))
-  channels = 3 if name in STACKED else 1
-  if name in _SPLIT and config.channels != channels:
-    raise InputError(
-      f"{name} has {channels} channels, not {config.channels}: set "
-      f"data.channels={channels}"
-    )
-  if name in _SPLIT and shapes["image"][0] != shapes["image"][1]:
-    raise InputError(f"the images of {name} are square: set data.image_width=0")
-  if name in STACKED:
-    grey = config.copy_and_resolve_references()
-    grey.update(name=STACKED[name], channels=1)
-    return digits.stack(create(grey), split)
-  size, _ = images.stored_size(config)
-  if name in _DIGITS:
-    return _DIGITS[name](size, split)
-  if name == "usps":
-    return digits.usps(config.path, size, split)
-  if name == "folder":
-    return images.folder(config)
-  return images.tfds(config)
+  return builtin.find(config.name).create(config)
 
 
 def one_side(config: ConfigDict, side: str) -> Source:
-  """The images of one domain, with those that they should become, if known.
+  """Returns a source of one domain; of pairs, with the other side too.
 
   Raises:
     InputError: see `create`.
@@ -165,10 +108,10 @@ def _translation(config: ConfigDict) -> Source:
   for part in parts.values():
     part.margin = config.margin
   if config.name == "pairs":
-    return translation.folders(config, parts)
+    return translation.pairs(config, parts)
   domains = []
   for side, part in parts.items():
-    with _of(side):
+    with _names_domain(side):
       domains.append(translation.Domain(create(part), side))
   if config.name == "unpaired":
     return translation.Unpaired(*domains)
@@ -182,60 +125,40 @@ def _translation(config: ConfigDict) -> Source:
 
 
 @contextlib.contextmanager
-def _of(side: str) -> Iterator[None]:
-  """Has errors name the keys of a domain, not those of single images."""
+def _names_domain(side: str) -> Iterator[None]:
+  """Makes errors name the keys of a domain, such as data.source.path."""
   try:
     yield
   except InputError as e:
-    own = r"\bdata\.(?=(name|path|split|channels|pad)\b)"
-    raise InputError(re.sub(own, f"data.{side}.", str(e))) from e
+    keys = r"\bdata\.(?=(name|path|split|channels|pad)\b)"
+    raise InputError(re.sub(keys, f"data.{side}.", str(e))) from e
 
 
 def classes(config: ConfigDict) -> int:
-  """How many labels the images have: they are 0, 1, ...; 0 if none."""
-  name = config.name
-  # A label of the sets of CycleGAN is only the name of the domain.
-  if name in MIXTURES or name == "folder" or name.startswith("cycle_gan"):
-    return 0
-  if name in _SPLIT:
-    return 1000 if name in STACKED else 10
-  return images.tfds_classes(config)
+  """Returns the number of labels, which are 0, 1, ...; 0 if there are none."""
+  return builtin.find(config.name).classes(config)
 
 
 def held_out(config: ConfigDict) -> ConfigDict | None:
-  """The config of images that those of `config` do not contain, if any.
+  """Returns the data config of the held-out images, or None.
 
-  They are those of the split "test" or "validation", or "testA" for "trainA",
-  and of files those of a folder "test" or "val" beside one named "train", or
-  "testA" beside "trainA". For translation, both domains have such, and there
-  is no margin.
+  See `held_out` of the data sets. For translation, both domains have such, and
+  there is no margin.
   """
   other = config.copy_and_resolve_references()
-  if is_translation(config):
-    other.margin = 0
-    for side in SIDES:
-      found = held_out(domain(config, side))
-      if found is None:
-        return None
-      if "half" in found:
-        other.path = found.path
-      else:
-        other[side].path = found.path
-      other[side].split = found.split
+  if not is_translation(config):
+    changes = builtin.find(config.name).held_out(config)
+    if changes is None:
+      return None
+    other.update(changes)
     return other
-  if config.name == "folder":
-    path = pathlib.Path(config.path)
-    if path.name.startswith("train"):
-      for name in ("test", "val"):
-        beside = path.with_name(name + path.name.removeprefix("train"))
-        if beside.is_dir():
-          other.update(path=str(beside), split="test")
-          return other
-    return None
-  splits = _SPLITS if config.name in _SPLIT else images.tfds_splits(config)
-  tail = re.match(r"(?:train(\w*))?", config.split)[1] or ""
-  for split in (f"test{tail}", f"validation{tail}", "test", "validation"):
-    if split in splits and split not in config.split:
-      other.split = split
-      return other
-  return None
+  other.margin = 0
+  for side in SIDES:
+    part = domain(config, side)
+    changes = builtin.find(part.name).held_out(part)
+    if changes is None:
+      return None
+    if "half" in part:
+      other.path = changes.pop("path")
+    other[side].update(changes)
+  return other

@@ -1,4 +1,4 @@
-"""Sets that are held in memory."""
+"""Sources of arrays in memory."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""."""
+"""Random flips, crops and noise of images, by one key for each example."""
 
 from collections.abc import Callable
 
@@ -12,16 +12,17 @@ from jaxgan.game import Batch, example_keys
 
 
 def make_augment(config: ConfigDict) -> Callable[[Batch, jax.Array], Batch]:
-  """Returns `prepare(batch, rng)` of `make_train_step` for `config.data`.
+  """Returns `augment(batch, rng) -> batch` for `config.data`.
 
   It turns images, uint8 `[B, H, W, C]`, into floats in [-1, 1] and augments
-  them as the config says, those of a pair alike. `config.dequantize` adds
-  uniform noise of one grey level, as WGAN-GP's code does for CIFAR-10; of
-  images with a `config.margin`, a window without it is left.
+  them as the config says, both images of a pair alike. `config.dequantize` adds
+  uniform noise of one grey level, as WGAN-GP's code does for CIFAR-10; images
+  with a `config.margin` are cut to a random window without it. All other
+  entries of the batch, such as labels, stay as they are.
   """
   crop, margin = config.get("crop", 0), config.get("margin", 0)
 
-  def augment(image: jax.Array, key: jax.Array) -> jax.Array:
+  def augment_image(image: jax.Array, key: jax.Array) -> jax.Array:
     flip_key, crop_key, noise_key = jax.random.split(key, 3)
     if config.flip:
       flipped = jax.random.bernoulli(flip_key)
@@ -39,7 +40,7 @@ def make_augment(config: ConfigDict) -> Callable[[Batch, jax.Array], Batch]:
       return (image + noise) / 128 - 1
     return to_float(image)
 
-  def prepare(batch: Batch, rng: jax.Array) -> Batch:
+  def augment(batch: Batch, rng: jax.Array) -> Batch:
     rngs = dict.fromkeys(IMAGES, rng)
     if config.name == "unpaired":
       rngs |= zip(SIDES, jax.random.split(rng), strict=True)
@@ -47,7 +48,7 @@ def make_augment(config: ConfigDict) -> Callable[[Batch, jax.Array], Batch]:
     for name in IMAGES:
       if name in batch and batch[name].dtype == jnp.uint8:
         keys = example_keys(rngs[name], len(batch[name]))
-        batch[name] = jax.vmap(augment)(batch[name], keys)
+        batch[name] = jax.vmap(augment_image)(batch[name], keys)
     return batch
 
-  return prepare
+  return augment

@@ -1,4 +1,4 @@
-"""Digits, built in or of USPS: handwritten, outlined, typeset, stacked."""
+"""Digits, built in or of USPS: handwritten, outlined, typeset."""
 
 import pathlib
 import zlib
@@ -6,12 +6,14 @@ from importlib.util import find_spec
 
 import matplotlib
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxgan.data.arrays import ArraySource, StackedSource
+from jaxgan.data.arrays import ArraySource
+from jaxgan.data.images import stored_size
 from jaxgan.errors import InputError, first_line
 
-# Those of matplotlib's fonts in which all ten digits look like digits.
+# The fonts of matplotlib in which all ten digits look like digits.
 FONTS = (
   "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono",
   "DejaVuSansMono-Bold", "DejaVuSerif", "DejaVuSerif-Bold",
@@ -20,26 +22,26 @@ FONTS = (
 )  # fmt: skip
 
 
-def handwritten(size: int, split: str) -> ArraySource:
-  """The 1797 handwritten digits that come with scikit-learn.
+def handwritten(config: ConfigDict) -> ArraySource:
+  """Returns the 1797 handwritten digits that come with scikit-learn.
 
   The 8x8 originals (16 grey levels, test part of the UCI set "Optical
   Recognition of Handwritten Digits") are enlarged smoothly to three quarters
   of the image and centred, as MNIST's are. Ink is 255.
 
   Args:
-    size: side of the images.
-    split: "train" is four fifths of them, drawn at random once and for all;
-      "test" is the rest.
+    config: `config.data`. Its split "train" is four fifths of the digits, drawn
+      at random once and for all; "test" is the rest.
   """
+  size, _ = stored_size(config)
   inner = 3 * size // 4
   margin = (size - inner) // 2
-  # What `sklearn.datasets.load_digits` reads, without the two seconds that
-  # importing it takes: 64 grey levels and a label to a line.
+  # The file that `sklearn.datasets.load_digits` reads, without the two
+  # seconds that importing it takes: 64 grey levels and a label to a line.
   folder = pathlib.Path(find_spec("sklearn").submodule_search_locations[0])
   lines = np.loadtxt(folder / "datasets/data/digits.csv.gz", delimiter=",")
   order, count = np.random.default_rng(0).permutation(len(lines)), 1437
-  lines = lines[order[:count] if split == "train" else order[count:]]
+  lines = lines[order[:count] if config.split == "train" else order[count:]]
   images = np.zeros((len(lines), size, size, 1), np.uint8)
   original = (lines[:, :64] * 255 / 16).astype(np.uint8).reshape(-1, 8, 8)
   box = slice(margin, margin + inner)
@@ -47,31 +49,31 @@ def handwritten(size: int, split: str) -> ArraySource:
   return ArraySource({"image": images, "label": lines[:, 64].astype(np.int32)})
 
 
-def outlines(size: int, split: str) -> ArraySource:
-  """The outlines of `handwritten(size, split)`, in its order; labels too.
+def outlines(config: ConfigDict) -> ArraySource:
+  """Returns the outlines of `handwritten(config)`, in its order; labels too.
 
   Pixels that touch ink, and have none, are 255; all others are 0.
   """
   from scipy import ndimage  # here, since its import delays every start
 
-  arrays = handwritten(size, split).arrays
+  arrays = handwritten(config).arrays
   # At a lower level loops fill up, at a higher one strokes break.
   ink = arrays["image"] > 96
   outline = ndimage.maximum_filter(ink, (1, 3, 3, 1)) & ~ink
   return ArraySource({**arrays, "image": 255 * outline.astype(np.uint8)})
 
 
-def typeset(size: int, split: str, length: int = 6000) -> ArraySource:
-  """Digits set in matplotlib's fonts, with jitter. Ink is 255.
+def typeset(config: ConfigDict, length: int = 6000) -> ArraySource:
+  """Returns digits set in matplotlib's fonts, with jitter. Ink is 255.
 
   Font, height, slant, rotation and place vary; the set is always the same.
 
   Args:
-    size: side of the images.
-    split: "train" and "test" differ in their draws.
-    length: how many; each digit is as frequent.
+    config: `config.data`. Its splits "train" and "test" differ in their draws.
+    length: the number of images; each digit is as frequent.
   """
-  rng = np.random.default_rng(["train", "test"].index(split))
+  size, _ = stored_size(config)
+  rng = np.random.default_rng(["train", "test"].index(config.split))
   folder = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
   scale = 4  # drawn larger and reduced, for smooth edges
   side = scale * size
@@ -93,31 +95,20 @@ def typeset(size: int, split: str, length: int = 6000) -> ArraySource:
   return ArraySource({"image": images, "label": labels})
 
 
-def stack(source: ArraySource, split: str) -> StackedSource:
-  """Triples of grey digits, one to a channel: 1000 modes.
-
-  60 000 of those of the training split, or of those of the other 26 000, as
-  many as published counts of modes are from (VEEGAN, arXiv:1705.07761).
-  """
-  length, seed = (60_000, 0) if split == "train" else (26_000, 1)
-  return StackedSource(source, length, seed)
-
-
-def usps(folder: str, size: int, split: str) -> ArraySource:
-  """The USPS digits, 7291 for training and 2007 for testing. Ink is 255.
+def usps(config: ConfigDict) -> ArraySource:
+  """Returns the USPS digits, 7291 to train and 2007 to test. Ink is 255.
 
   Args:
-    folder: one with the text files of "The Elements of Statistical Learning",
-      `zip.train.gz` and `zip.test.gz`: to a line, a label and the 256 values
-      of a 16x16 image in [-1, 1].
-    size: side of the images.
-    split: "train" or "test".
+    config: `config.data`. Its path is a folder with the text files of "The
+      Elements of Statistical Learning", `zip.train.gz` and `zip.test.gz`: to a
+      line, a label and the 256 values of a 16x16 image in [-1, 1].
 
   Raises:
-    InputError: where the file is missing or another.
+    InputError: where the file is missing, or no file of USPS.
   """
-  path = pathlib.Path(folder, f"zip.{split}.gz")
-  if not folder or not path.is_file():
+  size, _ = stored_size(config)
+  path = pathlib.Path(config.path, f"zip.{config.split}.gz")
+  if not config.path or not path.is_file():
     raise InputError(
       f"no file {path}: set data.path to a folder with zip.train.gz and "
       "zip.test.gz of USPS"
@@ -126,10 +117,10 @@ def usps(folder: str, size: int, split: str) -> ArraySource:
     lines = np.loadtxt(path, ndmin=2)
     labels, pixels = lines[:, 0], lines[:, 1:].reshape(-1, 16, 16)
   except (ValueError, OSError, EOFError, zlib.error) as e:
-    raise InputError(f"{path} is not that of USPS: {first_line(e)}") from e
+    raise InputError(f"{path} is no file of USPS: {first_line(e)}") from e
   if not (np.isin(labels, range(10)).all() and (np.abs(pixels) <= 1).all()):
     raise InputError(
-      f"{path} is not that of USPS: it has other labels than 0 to 9, or "
+      f"{path} is no file of USPS: it has other labels than 0 to 9, or "
       "values outside [-1, 1]"
     )
   grey = np.rint((pixels + 1) * 127.5).astype(np.uint8)
@@ -142,7 +133,7 @@ def usps(folder: str, size: int, split: str) -> ArraySource:
 
 
 def _resize(images: np.ndarray, size: int) -> np.ndarray:
-  """Grey images `[n, H, W]`, uint8, at another size."""
+  """Returns grey images `[n, H, W]`, uint8, at another size."""
   if images.shape[1:] == (size, size):
     return images
   return np.stack(

@@ -19,20 +19,20 @@ class Mixture(NamedTuple):
 
 
 def ring() -> Mixture:
-  """8 Gaussians of deviation 0.01 on the unit circle."""
+  """Returns 8 Gaussians of deviation 0.01 on the unit circle."""
   angles = 2 * np.pi * np.arange(8) / 8
   return Mixture(np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.01)
 
 
 def grid() -> Mixture:
-  """25 Gaussians of deviation 0.05 on a square grid, 2 apart."""
+  """Returns 25 Gaussians of deviation 0.05 on a square grid, 2 apart."""
   line = 2.0 * np.arange(-2, 3)
   centres = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
   return Mixture(centres, 0.05)
 
 
 def density(mixture: Mixture, points: np.ndarray) -> np.ndarray:
-  """The probability density at points `[..., 2]`."""
+  """Returns the probability density at points `[..., 2]`."""
   square = np.square(points[..., None, :] - mixture.centres).sum(-1)
   variance = mixture.deviation**2
   return np.exp(-square / (2 * variance)).mean(-1) / (2 * np.pi * variance)
@@ -48,7 +48,7 @@ def modes(points: np.ndarray, mixture: Mixture) -> tuple[int, float]:
 
   Args:
     points: `[N, 2]`.
-    mixture: what was to be learned.
+    mixture: the distribution to be learned.
   """
   gaps = np.linalg.norm(points[:, None] - mixture.centres, axis=-1)
   good = gaps.min(1) <= 3 * mixture.deviation
@@ -56,7 +56,7 @@ def modes(points: np.ndarray, mixture: Mixture) -> tuple[int, float]:
 
 
 def draw(mixture: Mixture, seed: int, length: int = 100_000) -> ArraySource:
-  """`length` points, and the modes that they are from as labels."""
+  """Returns `length` points, with their modes as labels."""
   rng = np.random.default_rng(seed)
   labels = rng.integers(len(mixture.centres), size=length)
   noise = mixture.deviation * rng.standard_normal((length, 2))

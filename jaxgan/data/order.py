@@ -1,4 +1,4 @@
-"""."""
+"""The order of examples: shuffled, and a function of the seed alone."""
 
 import hashlib
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 def shuffled_indices(
   seed: int, positions: np.ndarray | jax.Array, length: int, xp: Any = np
 ) -> np.ndarray | jax.Array:
-  """Indices of the examples at `positions` of an endless shuffled sequence.
+  """Returns the indices at `positions` of an endless shuffled sequence.
 
   The sequence is one permutation of all examples after the other, epoch e
   being drawn from (seed, e). A permutation is a Feistel network on the bits
@@ -20,7 +20,7 @@ def shuffled_indices(
   Args:
     seed: any integer.
     positions: of 0 or more, `[n]`; on a device below 2^32, as uint32.
-    length: examples in an epoch.
+    length: of an epoch, in examples.
     xp: `numpy`, or `jax.numpy` within a compiled function.
   """
   epochs = (positions // length).astype("uint32")

@@ -1,4 +1,4 @@
-"""."""
+"""Pixels as uint8 or as floats in [-1, 1]."""
 
 import jax
 import numpy as np
@@ -7,14 +7,14 @@ from ml_collections import ConfigDict
 from jaxgan.data import SIDES
 from jaxgan.game import Batch
 
-IMAGES = ("image", *SIDES)  # what they are called in a batch
+IMAGES = ("image", *SIDES)  # the entries of a batch that may be images
 
 
 def unaugmented(batch: Batch, config: ConfigDict) -> Batch:
-  """The images of a batch as floats in [-1, 1], cut to their central window.
+  """Returns a batch with images in [-1, 1], cut to their central window.
 
   Args:
-    batch: with images as `make_augment` takes them; all else is kept.
+    batch: with uint8 images; entries such as labels stay as they are.
     config: `config.data`.
   """
   batch = {key: to_float(array) for key, array in batch.items()}
@@ -26,14 +26,14 @@ def unaugmented(batch: Batch, config: ConfigDict) -> Batch:
 
 
 def to_uint8(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
-  """Images in [-1, 1] as uint8, rounded; points and uint8 as they are."""
+  """Returns images in [-1, 1] as uint8, rounded; points, uint8 unchanged."""
   if image.ndim == 2 or image.dtype == "uint8":
     return image
   return ((image + 1) * 127.5 + 0.5).clip(0, 255).astype("uint8")
 
 
 def to_float(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
-  """uint8 images as float32 in [-1, 1]; floats, such as points, as they are."""
+  """Returns uint8 images as float32 in [-1, 1]; all else unchanged."""
   return (
     image.astype("float32") / 127.5 - 1 if image.dtype == "uint8" else image
   )

@@ -4,6 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxgan.data import builtin
 from jaxgan.errors import InputError
 
 
@@ -11,17 +12,21 @@ def images(name: str) -> ConfigDict:
   """Returns `config.data` for single images, or points.
 
   Args:
-    name: "digits", "typeset_digits", "stacked_digits", "ring", "grid" (built
-      in, no download), "mnist", "stacked_mnist", "fashion_mnist", "cifar10",
-      "celeba" (through TensorFlow Datasets), "usps" (its text files in
-      `data.path`), or "folder" (images below `data.path`).
+    name: an object of `builtin.py`: "digits", "typeset_digits", "outlines",
+      "stacked_digits", "ring", "grid" (no download), "usps" (its text files in
+      `data.path`), "folder" (images below `data.path`), "stacked_mnist"; or
+      "mnist", "fashion_mnist", "cifar10", "celeba" (through TensorFlow
+      Datasets, as "stacked_mnist").
 
   Raises:
     InputError: for another name.
   """
+  names = {
+    key: {"name": key, **dataset.preset}
+    for key, dataset in builtin.names().items()
+  }
   return ConfigDict(
     {
-      "name": "digits",
       "path": "",  # of a folder, or of the prepared TFDS sets
       "split": "train",
       "image_size": 32,
@@ -30,7 +35,7 @@ def images(name: str) -> ConfigDict:
       "flip": False,  # random, left to right
       "crop": 0,  # random, by up to so many pixels
       "dequantize": False,  # uniform noise of one grey level
-      **_entry(_IMAGES, name),
+      **_entry(names | _TFDS, name),
     }
   )
 
@@ -82,17 +87,10 @@ def _entry(table: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
   return table[name]
 
 
-_IMAGES: dict[str, dict[str, Any]] = {
-  "digits": {"name": "digits", "image_size": 16},
-  "typeset_digits": {"name": "typeset_digits", "image_size": 16},
-  "stacked_digits": {"name": "stacked_digits", "image_size": 16, "channels": 3},
-  "ring": {"name": "ring"},
-  "grid": {"name": "grid"},
+_TFDS: dict[str, dict[str, Any]] = {
   # 28 + 2 * 2: no pixel of a digit is resampled.
   "mnist": {"name": "mnist", "pad": 2},
-  "stacked_mnist": {"name": "stacked_mnist", "channels": 3, "pad": 2},
   "fashion_mnist": {"name": "fashion_mnist", "pad": 2},
-  "usps": {"name": "usps", "image_size": 16},
   "cifar10": {"name": "cifar10", "channels": 3, "flip": True},
   "celeba": {
     "name": "celeb_a",
@@ -100,10 +98,9 @@ _IMAGES: dict[str, dict[str, Any]] = {
     "channels": 3,
     "flip": True,
   },
-  "folder": {"name": "folder", "image_size": 64, "channels": 3, "flip": True},
 }
 
-# MNIST's digits have a margin of 4 pixels; those of USPS fill the image.
+# MNIST's digits have a margin of 4 pixels; USPS's fill the image.
 _MNIST = {"name": "mnist", "channels": 1, "pad": -4}
 _USPS = {"name": "usps", "channels": 1}
 _PHOTOS = {"image_size": 256, "margin": 30, "flip": True}  # read at 286

@@ -1,4 +1,4 @@
-"""Images of two domains, `source` and `target`, in pairs or not."""
+"""Images of two domains, `source` and `target`, in pairs or unpaired."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan.data import images
-from jaxgan.data.arrays import ArraySource, StackedSource
+from jaxgan.checks import one_of
+from jaxgan.data import folders, images
+from jaxgan.data.arrays import ArraySource
+from jaxgan.data.dataset import Source
 from jaxgan.data.images import ImageSource
 from jaxgan.errors import InputError
 
@@ -20,13 +22,11 @@ class Domain:
 
   Attributes:
     source: of single images.
-    side: what `image` becomes; `label` becomes `<side>_label`.
-    in_memory: that of the source.
+    side: the new name of `image`; `label` becomes `<side>_label`.
+    in_memory: see `Source`.
   """
 
-  def __init__(
-    self, source: ArraySource | StackedSource | ImageSource, side: str
-  ):
+  def __init__(self, source: Source, side: str):
     self.source = source
     self.side = side
     self.in_memory = source.in_memory
@@ -43,8 +43,8 @@ class Domain:
 class Unpaired:
   """Two domains whose images do not belong together.
 
-  As many examples as the longer has images, of which the shorter's are
-  repeated. `batches.feed` draws from each of the parts by itself.
+  It has as many examples as the longer domain; images of the shorter one are
+  repeated. The input pipeline draws from each of the parts by itself.
 
   Attributes:
     parts: the domains.
@@ -63,7 +63,7 @@ class Unpaired:
 
 
 def domain(config: ConfigDict, side: str) -> ConfigDict:
-  """The config of the images of one domain, which `data.create` reads.
+  """Returns the config of the images of one domain, for `data.create`.
 
   It has the keys of `presets.images`, without augmentation and without margin;
   where they are needed, also `image_width`, and `half`, "left" or "right", of
@@ -76,19 +76,16 @@ def domain(config: ConfigDict, side: str) -> ConfigDict:
   Raises:
     InputError: where the config cannot work.
   """
-  if config.name not in KINDS:
-    raise InputError(
-      f"data.name={config.name!r}: choose one of {', '.join(KINDS)}"
-    )
-  own = config[side]
+  one_of("data.name", config.name, KINDS)
+  keys = config[side]
   part = ConfigDict(
     {
-      "name": own.name,
-      "path": own.path or config.path,
-      "split": own.split,
+      "name": keys.name,
+      "path": keys.path or config.path,
+      "split": keys.split,
       "image_size": config.image_size,
-      "channels": own.channels,
-      "pad": own.pad,
+      "channels": keys.channels,
+      "pad": keys.pad,
       "flip": False,
       "crop": 0,
       "dequantize": False,
@@ -100,36 +97,33 @@ def domain(config: ConfigDict, side: str) -> ConfigDict:
     part.name = "outlines" if side == "source" else "digits"
   elif config.name == "pairs":
     part.name = "folder"
-    if config.source_side not in ("left", "right"):
-      raise InputError(
-        f"data.source_side={config.source_side!r}: choose 'left' or 'right'"
-      )
-    if not own.path:
+    one_of("data.source_side", config.source_side, ("left", "right"))
+    if not keys.path:
       left = (config.source_side == "left") == (side == "source")
       part.half = "left" if left else "right"
   return part
 
 
-def folders(
+def pairs(
   config: ConfigDict, parts: Mapping[str, ConfigDict]
 ) -> ArraySource | ImageSource:
-  """Pairs of image files, or files that hold a pair.
+  """Returns pairs of image files, or files that hold a pair each.
 
   Args:
     config: `config.data`, with the name "pairs".
-    parts: by side, how its images are read.
+    parts: by side, the config of its images; see `domain`.
 
   Raises:
     InputError: where there are no pairs, or an image has no partner or
       another size than its partner.
   """
-  given = [side for side in SIDES if config[side].path]
-  if len(given) == 1:
+  with_path = [side for side in SIDES if config[side].path]
+  if len(with_path) == 1:
     raise InputError(
-      f"data.{given[0]}.path is given alone: give data.source.path and "
+      f"data.{with_path[0]}.path is given alone: give data.source.path and "
       "data.target.path, or data.path for images that hold a pair"
     )
-  if not given and not config.path:
+  if not with_path and not config.path:
     raise InputError(
       "no pairs: give data.path, a folder of images that hold two side by "
       "side, or data.source.path and data.target.path"
@@ -139,16 +133,16 @@ def folders(
       f"data.source.pad={config.source.pad} and data.target.pad="
       f"{config.target.pad}: the images of a pair need the same"
     )
-  if given:
+  if with_path:
     files = _matched(config.source.path, config.target.path)
   else:
-    files = [(path, path) for path in images.paths(config.path)]
+    files = [(path, path) for path in folders.paths(config.path)]
 
   def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
-    found = {side: [] for side in SIDES}
+    batch = {side: [] for side in SIDES}
     for pair in (files[i] for i in indices):
       opened = {
-        path: images.open_any(images.read_file(path), str(path))
+        path: images.open_any(folders.read_file(path), str(path))
         for path in set(pair)
       }
       first, second = (opened[path].size for path in pair)
@@ -158,9 +152,10 @@ def folders(
           f"{first[0]}x{first[1]} and {second[0]}x{second[1]} pixels"
         )
       for side, path in zip(SIDES, pair, strict=True):
-        image = images.fit(opened[path], str(path), parts[side])
-        found[side].append(image)
-    return {side: np.stack(found[side]) for side in SIDES}
+        name, part = str(path), parts[side]
+        image = images.crop_and_resize(opened[path], name, part)
+        batch[side].append(image)
+    return {side: np.stack(batch[side]) for side in SIDES}
 
   return images.load(read, len(files), config.name)
 
@@ -168,20 +163,20 @@ def folders(
 def _matched(
   source: str, target: str
 ) -> list[tuple[pathlib.Path, pathlib.Path]]:
-  """The images below two folders, by their paths there without suffix."""
+  """Returns the images of two folders, matched by path without suffix."""
   files = []
   for root in (source, target):
-    found = images.paths(root)
-    names = [path.relative_to(root).with_suffix("") for path in found]
-    files.append(dict(zip(names, found, strict=True)))
-    if len(files[-1]) < len(found):
+    paths = folders.paths(root)
+    names = [path.relative_to(root).with_suffix("") for path in paths]
+    files.append(dict(zip(names, paths, strict=True)))
+    if len(files[-1]) < len(paths):
       twice = next(name for name in names if names.count(name) > 1)
       raise InputError(f"two images below {root} are named {twice}")
   first, second = files
   if alone := sorted(first.keys() ^ second.keys()):
-    shown = [str((first | second)[name]) for name in alone[:3]]
+    examples = [str((first | second)[name]) for name in alone[:3]]
     raise InputError(
       f"{len(alone)} images below {source} and {target} have no partner of "
-      f"the same name: {', '.join(shown)}{', ...' * (len(alone) > 3)}"
+      f"the same name: {', '.join(examples)}{', ...' * (len(alone) > 3)}"
     )
   return [(first[name], second[name]) for name in sorted(first)]

@@ -105,7 +105,9 @@ def test_dtn_translates_the_central_part(runs, size):
   side = min(size)
   assert (made.image.size, made.image.mode) == ((side, side), "L")
   # As training would have read it.
-  center = images.fit(image, "", data.domain(found.config.data, "source"))
+  center = images.crop_and_resize(
+    image, "", data.domain(found.config.data, "source")
+  )
   variables = sampling_variables(found.state)
   x = to_float(center[None])
   sample, embed = found.game.sample, found.game.embed

@@ -9,7 +9,7 @@ from helpers.files import write_images
 from PIL import Image
 
 from jaxgan import data
-from jaxgan.data import images, presets
+from jaxgan.data import folders, images, presets, tfds
 from jaxgan.errors import InputError
 
 SIDES = ("source", "target")
@@ -119,7 +119,7 @@ def test_unpaired_folders(tmp_path):
 @pytest.mark.parametrize(
   ("values", "message"),
   [
-    ({"name": "digits"}, "choose one of unpaired, pairs, outlines"),
+    ({"name": "digits"}, "choose one of .*'unpaired', 'pairs', 'outlines'"),
     ({"margin": -1}, "data.margin=-1"),
     ({"image_size": 3}, r"data.image_size=3"),
     ({"image_width": 3}, r"data.image_width=3"),
@@ -239,7 +239,7 @@ def test_one_side_of_pairs(tmp_path, layout):
     ({"path": "/no/such"}, "'/no/such' is not a folder"),
     ({"path": "empty"}, "no images .* below .*/empty"),
     ({"path": "odd"}, "odd/1.png is 9 pixels wide"),
-    ({"path": "odd", "source_side": "up"}, "choose 'left' or 'right'"),
+    ({"path": "odd", "source_side": "up"}, r"one of \['left', 'right'\]"),
     ({"source": "a"}, "data.source.path is given alone"),
     ({"target": "a", "path": "a"}, "data.target.path is given alone"),
     ({"source": "a", "target": "empty"}, "no images .* below .*/empty"),
@@ -328,7 +328,7 @@ def test_conversions_are_said_once(tmp_path, capsys, monkeypatch):
   write_images(tmp_path / "grey", 9, mode="L")
   write_images(tmp_path / "coloured", 9)
   for channels in (3, 1):
-    monkeypatch.setattr(images, "_said", {})
+    monkeypatch.setattr(images, "_reported", {})
     for name in ("grey", "coloured"):
       path = str(tmp_path / name)
       config = data_config(path=path, image_size=20, channels=channels)
@@ -342,12 +342,12 @@ def test_paths(tmp_path):
   for name in ("b/1.PNG", "a.jpg", ".a/1.png", "b/.2.png", "b/3.txt"):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-  assert images.paths(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b/1.PNG"]
+  assert folders.paths(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b/1.PNG"]
   with pytest.raises(InputError, match="is not a folder"):
-    images.paths(tmp_path / "a.jpg")
+    folders.paths(tmp_path / "a.jpg")
   (tmp_path / "b/1.PNG").unlink()
   with pytest.raises(InputError, match="no images"):
-    images.paths(tmp_path / "b")
+    folders.paths(tmp_path / "b")
 
 
 # Outlines.
@@ -414,7 +414,7 @@ def test_held_out_splits(monkeypatch, split, expected):
   splits = ["trainA", "trainB", "testA", "testB"]
   if split in ("train", "validation"):
     splits = ["train", "validation"]
-  monkeypatch.setattr(images, "tfds_splits", lambda config: splits)
+  monkeypatch.setattr(tfds.Tfds, "splits", lambda self, config: splits)
   config = pair_config("horse2zebra")
   assert data.classes(data.domain(config, "source")) == 0
   config.source.split = config.target.split = split

@@ -10,7 +10,8 @@ from helpers.files import write_images
 from PIL import Image
 
 from jaxgan import data
-from jaxgan.data import images, mixtures, presets
+from jaxgan.data import builtin, images, mixtures, presets
+from jaxgan.data.arrays import ArraySource
 from jaxgan.errors import InputError
 
 # Built-in sets.
@@ -148,6 +149,29 @@ def test_classes():
     assert data.classes(data_config(name)) == count
 
 
+def test_a_new_set_is_one_object(monkeypatch):
+  def read(config):
+    length = {"train": 20, "test": 10}[config.split]
+    side = config.image_size
+    image = np.zeros((length, side, side, 3), np.uint8)
+    return ArraySource({"image": image, "label": np.arange(length) % 7})
+
+  flags = builtin.Images(read, channels=3, labels=7, image_size=8)
+  monkeypatch.setattr(builtin, "flags", flags, raising=False)
+  config = presets.images("flags")
+  assert data.example_shape(config) == (8, 8, 3)
+  assert data.classes(config) == 7
+  assert list(data.create(config)[np.arange(2)]) == ["image", "label"]
+  assert len(data.create(data.held_out(config))) == 10
+  for values, message in (
+    ({"channels": 1}, "flags has 3 channels, not 1: set data.channels=3"),
+    ({"image_width": 9}, "the images of flags are square: set data.image_w"),
+    ({"split": "all"}, "flags has no split 'all': give 'train' or 'test'"),
+  ):
+    with pytest.raises(InputError, match=message):
+      data.create(data_config("flags", **values))
+
+
 def write_usps(folder, split, lines):
   np.savetxt(folder / f"zip.{split}.gz", lines, fmt="%.4f")
 
@@ -174,7 +198,7 @@ def test_usps(tmp_path, size):
   ("lines", "message"),
   [
     (None, "zip.train.gz"),
-    (np.zeros((3, 200)), "not that of USPS"),
+    (np.zeros((3, 200)), "no file of USPS"),
     (np.full((3, 257), 11.0), "other labels"),
     (np.full((3, 257), 2.0), "other labels"),
   ],
@@ -190,7 +214,7 @@ def test_a_damaged_usps_file(tmp_path):
   write_usps(tmp_path, "train", np.zeros((300, 257)))
   path = tmp_path / "zip.train.gz"
   path.write_bytes(path.read_bytes()[:-40])
-  with pytest.raises(InputError, match="not that of USPS"):
+  with pytest.raises(InputError, match="no file of USPS"):
     data.create(data_config("usps", path=str(tmp_path)))
 
 
@@ -361,7 +385,7 @@ def test_domains_of_tfds(prepared):
 @pytest.mark.filterwarnings("default")
 def test_stacks_of_another_set(prepared, monkeypatch):
   monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
-  monkeypatch.setitem(data.STACKED, "stacked_mnist", "tiny")
+  monkeypatch.setattr(builtin, "stacked_mnist", builtin.Stacked("tiny"))
   source = data.create(data_config("stacked_mnist"))
   assert len(source) == 60_000
   batch = source[np.arange(50)]

@@ -1,0 +1,134 @@
+"""The sets of TensorFlow Datasets, stored as array_record.
+
+Reading them needs no TensorFlow. A set that is not prepared yet is downloaded
+and prepared where TensorFlow is installed, which that step needs.
+"""
+
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgan.data.arrays import ArraySource
+from jaxgan.data.dataset import DataSet
+from jaxgan.data.images import ImageSource, decode, load
+from jaxgan.errors import InputError, first_line
+
+
+class Tfds(DataSet):
+  """The set `config.name` below `config.path`."""
+
+  def create(self, config: ConfigDict) -> ArraySource | ImageSource:
+    """Returns the images, with labels if they have any; see `DataSet`."""
+    import tensorflow_datasets
+
+    name = config.name
+    builder = _builder(config)
+    if "image" not in builder.info.features:
+      raise InputError(f"{name} has no feature 'image'")
+    channels = builder.info.features["image"].shape[-1]
+    if channels not in (None, config.channels):
+      raise InputError(
+        f"{name} has {channels} channels, not {config.channels}: set "
+        f"data.channels={channels}"
+      )
+    try:
+      records = builder.as_data_source(
+        config.split,
+        decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
+      )
+      length = len(records)
+    except Exception as e:  # an unknown split, or files that are missing
+      raise InputError(
+        f"{name}, split {config.split!r}: {first_line(e)}"
+      ) from e
+
+    def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
+      try:
+        examples = records.__getitems__(indices)
+      except Exception as e:  # whatever a damaged file may raise
+        raise InputError(
+          f"{name} below {_root(config)} is damaged: {first_line(e)}"
+        ) from e
+      batch = {
+        "image": np.stack(
+          [
+            decode(record["image"], f"{name}[{i}]", config)
+            for i, record in zip(indices, examples, strict=True)
+          ]
+        )
+      }
+      if "label" in examples[0]:
+        labels = [record["label"] for record in examples]
+        batch["label"] = np.array(labels, np.int32)
+      return batch
+
+    return load(read, length, name)
+
+  def classes(self, config: ConfigDict) -> int:
+    """Returns the number of labels for a classifier, 0 if there are none."""
+    # A label of the sets of CycleGAN is only the name of the domain.
+    if config.name.startswith("cycle_gan"):
+      return 0
+    features = _builder(config).info.features
+    return features["label"].num_classes if "label" in features else 0
+
+  def splits(self, config: ConfigDict) -> list[str]:
+    """Returns the names of the splits."""
+    return list(_builder(config).info.splits)
+
+
+def _root(config: ConfigDict) -> pathlib.Path:
+  return pathlib.Path(
+    config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+  ).expanduser()
+
+
+def _builder(config: ConfigDict) -> Any:
+  import tensorflow_datasets
+
+  name, root = config.name, _root(config)
+  # Prepared sets are found by their files: asking for the set by name would
+  # look for it on the network first.
+  prepared = (
+    [
+      p.parent
+      for p in root.glob(f"{name}/**/dataset_info.json")
+      if p.parent.name.count(".") == 2
+    ]
+    if re.fullmatch(r"[\w/]+", name)
+    else []
+  )
+  if prepared:
+    newest = max(prepared, key=lambda p: [int(n) for n in p.name.split(".")])
+    try:
+      return tensorflow_datasets.builder_from_directory(newest)
+    except Exception as e:  # whatever a damaged description may raise
+      raise InputError(f"{newest} is damaged: {first_line(e)}") from e
+  catalogue = tensorflow_datasets.list_builders(
+    with_community_datasets=False  # those would be asked for over the network
+  )
+  if name.split("/")[0] not in catalogue:
+    raise InputError(
+      f"no data set {name!r}: neither built in, nor below {root}, nor in the "
+      "catalogue of TensorFlow Datasets"
+    )
+  try:
+    import tensorflow  # noqa: F401
+  except ImportError as e:
+    raise InputError(
+      f"{name} is not prepared below {root}, and preparing it needs "
+      "TensorFlow: pip install 'jaxgan[tfds]', or set TFDS_DATA_DIR"
+    ) from e
+  try:
+    builder = tensorflow_datasets.builder(
+      name, data_dir=root, file_format="array_record"
+    )
+    builder.download_and_prepare()
+  except Exception as e:  # whatever a download may raise
+    raise InputError(f"{name} could not be prepared: {first_line(e)}") from e
+  return builder
