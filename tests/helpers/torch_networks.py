@@ -169,7 +169,7 @@ def saved(network, path, **changes):
   return path
 
 
-def compare(label, actual, expected):
+def assert_same_images(label, actual, expected):
   """Both are in [-1, 1], and about evenly so."""
   actual = np.asarray(actual)
   assert actual.shape == expected.shape

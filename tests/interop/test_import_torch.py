@@ -14,7 +14,7 @@ from helpers.torch_networks import (
   PatchGAN,
   ResNet,
   UNet,
-  compare,
+  assert_same_images,
   images,
   randomised,
   saved,
@@ -104,9 +104,9 @@ def test_pix2pix(tmp_path, capsys):
   x = images(2, 32, 32, 3)
   (name,) = (way.output for way in found.game.directions)
   y = theirs(generator, x)
-  compare("sampled", sample(found, {"source": x})[name], y)
+  assert_same_images("sampled", sample(found, {"source": x})[name], y)
   both = np.concatenate([x, y], axis=-1)
-  compare("judged", judge(found, None, both), theirs(critic, both))
+  assert_same_images("judged", judge(found, None, both), theirs(critic, both))
   # Samples are made from keys, and then noise is on.
   inputs = found.game.inputs(jax.random.split(jax.random.key(0)))
   noisy = sample(found, {"source": x, **inputs})[name]
@@ -141,8 +141,8 @@ def test_cyclegan(norm, channels, tmp_path, capsys):
   flags = {"forward": "generator", "backward": "generator_back"}
   for way in found.game.directions:
     expected = theirs(networks[flags[way.name]], batch[way.source])
-    compare(way.name, samples[way.output], expected)
-  compare(
+    assert_same_images(way.name, samples[way.output], expected)
+  assert_same_images(
     "judged",
     judge(found, "source", batch["source"]),
     theirs(networks["critic_back"], batch["source"]),
@@ -159,7 +159,9 @@ def test_single_resnet(tmp_path, capsys):
   assert found.config.algorithm == "l1_translation"
   x = images(2, 64, 64, 3)
   (name,) = (way.output for way in found.game.directions)
-  compare("sampled", sample(found, {"source": x})[name], theirs(generator, x))
+  assert_same_images(
+    "sampled", sample(found, {"source": x})[name], theirs(generator, x)
+  )
   out = capsys.readouterr().out
   assert "ResNet, 2 blocks, instance norm, width 8, 3 channels to 3, " in out
   assert "; its dropout is left out" in out

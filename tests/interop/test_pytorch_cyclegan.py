@@ -14,7 +14,7 @@ from helpers.torch_networks import (
   PatchGAN,
   ResNet,
   UNet,
-  compare,
+  assert_same_images,
   images,
   randomised,
   saved,
@@ -79,7 +79,7 @@ def test_networks_are_those_of_pytorch(name, norm, tmp_path):
     x = images(2, *size, read.architecture.inputs)
     for train in (False, True):
       label = f"{name}, {norm.__name__}, {size[0]}x{size[1]}, train={train}"
-      compare(label, ours(read, x, train), theirs(network, x, train))
+      assert_same_images(label, ours(read, x, train), theirs(network, x, train))
 
 
 def test_full_width(tmp_path):
@@ -88,7 +88,9 @@ def test_full_width(tmp_path):
     saved(network, tmp_path / "net.pth"), "generator"
   )
   x = images(1, 128, 128, 3)
-  compare("ResNet-9 of width 64", ours(read, x, False), theirs(network, x))
+  assert_same_images(
+    "ResNet-9 of width 64", ours(read, x, False), theirs(network, x)
+  )
 
 
 def player_of(name):
