@@ -23,6 +23,8 @@ from jaxgan.game import create_train_state
 from jaxgan.objectives import losses
 from jaxgan.train import train
 
+pytestmark = pytest.mark.slow
+
 NAMES = [path.stem for path in CONFIGS]
 
 
@@ -30,7 +32,6 @@ def assert_equal(a, b):
   jax.tree.map(np.testing.assert_array_equal, *jax.device_get((a, b)))
 
 
-@pytest.mark.slow
 def test_the_same_run_twice_is_the_same(tmp_path):
   states = [train(small("gan"), tmp_path / name) for name in "ab"]
   one, other = (checkpoint.digest(jax.device_get(s)) for s in states)
@@ -39,7 +40,6 @@ def test_the_same_run_twice_is_the_same(tmp_path):
   assert checkpoint.digest(jax.device_get(other_seed)) != one
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_two_rounds_of_every_config(name, tmp_path, capsys):
   config = small(name)
@@ -99,7 +99,6 @@ OWN_PRESETS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "classifier"])
 def test_every_preset_fits_its_networks(name):
   for preset in OWN_PRESETS.get(name, PRESETS):
@@ -144,7 +143,6 @@ def test_presets_that_are_no_mixture(preset):
     load_config("mixture", preset)
 
 
-@pytest.mark.slow
 def test_bfloat16_and_shard_map(tmp_path):
   config = small("wgan_gp", dtype="bfloat16", parallel="shard_map")
   state = train(config, tmp_path)
@@ -171,7 +169,6 @@ def test_the_objective_that_the_readme_adds(tmp_path, monkeypatch):
   assert train(small("nsgan", loss="smoothed"), tmp_path).step == 2
 
 
-@pytest.mark.slow
 def test_resume_in_a_new_process_is_exact(tmp_path):
   # Batch norm, spectral norm's vectors, Adam's moments, the average, the
   # order of the data and all noise have to go on where they stopped.
@@ -214,7 +211,6 @@ def test_resume_in_a_new_process_is_exact(tmp_path):
   assert pictures[0] == pictures[1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   ("name", "values"),
   [
@@ -416,7 +412,6 @@ def test_unknown_algorithm():
     algorithms.create(config)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [

@@ -98,6 +98,7 @@ def test_the_generators_by_hand():
     assert value > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "values",
   [
@@ -128,6 +129,7 @@ def test_weights_of_terms(values):
   assert set(metrics) == set(terms)
 
 
+@pytest.mark.slow
 def test_the_critics_by_hand():
   config = tiny("cyclegan", pool_size=0)
   algorithm, state, batches = start(config)
@@ -153,6 +155,7 @@ def test_the_critics_by_hand():
                           "fake_target"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_critics_see_the_pool():
   config = tiny("cyclegan", pool_size=5)
   algorithm, state, batches = start(config)
@@ -228,6 +231,7 @@ def test_a_round_by_hand():
     close(state.params["critic"], of_new_fakes, 1e-4)
 
 
+@pytest.mark.slow
 def test_batch_norm_in_the_generators():
   config = tiny("cyclegan", **{"generator.norm": "batch", "pool_size": 0})
   algorithm, state, batches = start(config)

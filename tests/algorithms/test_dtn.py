@@ -187,6 +187,7 @@ def test_losses_by_hand(norm):
       assert set(metrics) == set(TERMS)
 
 
+@pytest.mark.slow
 def test_the_critic_has_three_classes():
   # Whichever weights its last layer has, only that class's bias is wanted.
   config = tiny(**{"critic.norm": "none", "critic.use_bias": True})
@@ -204,6 +205,7 @@ def test_the_critic_has_three_classes():
   np.testing.assert_allclose(loss[1][1]["adversarial"], 0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_weight_0_removes_a_gradient():
   _, state, batches = start(tiny())
 
@@ -255,6 +257,7 @@ def test_the_feature_net_is_what_it_was(tmp_path):
   assert set(state.opt_state) == {"generator", "critic"}
 
 
+@pytest.mark.slow
 def test_a_first_checkpoint_that_was_cut_short(tmp_path):
   # It is no checkpoint, and what the net has learned is not in it.
   cut_short = tmp_path / "checkpoints" / "1.orbax-checkpoint-tmp"
@@ -283,6 +286,7 @@ def test_devices_do_not_change_the_result():
   assert difference(one, jax.device_get(start(config, 2)[1])) > 0.01
 
 
+@pytest.mark.slow
 def test_more_turns_of_the_generator():
   config = tiny(n_critic=1, n_generator=2)
   algorithm = algorithms.create(config)
@@ -298,6 +302,7 @@ def test_more_turns_of_the_generator():
     close(state.params["generator"], other.params["generator"], 1e-4)
 
 
+@pytest.mark.slow
 def test_samples_are_of_both_domains():
   config = tiny(**{"data.source.channels": 3})
   algorithm, state, batches = start(config)
@@ -465,6 +470,7 @@ def test_other_feature_nets_are_refused(tmp_path):
     algorithms.create(config).pretrained()
 
 
+@pytest.mark.slow
 def test_images_of_six_by_six_doubled():
   generator = models.create(
     "Generator", tiny().generator, "float32", shape=(24, 24, 3)

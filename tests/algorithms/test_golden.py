@@ -1,7 +1,7 @@
 """The first two steps of each game, against values recorded before.
 
 Where a change means to alter what is computed, record anew and say why:
-`JAXGAN_RECORD_GOLDEN=1 python -m pytest tests/test_golden.py -n 0`.
+`JAXGAN_RECORD_GOLDEN=1 python -m pytest tests/algorithms/test_golden.py -n 0`.
 """
 
 import json
@@ -68,7 +68,13 @@ def values(name: str, workdir: pathlib.Path) -> dict[str, float]:
   return found
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[] if name == "wgan_gp" else pytest.mark.slow)
+    for name in CASES
+  ],
+)
 def test_first_steps(name, tmp_path):
   found = values(name, tmp_path / "run")
   if os.environ.get("JAXGAN_RECORD_GOLDEN"):

@@ -90,6 +90,7 @@ def test_pix2pix_by_hand():
   assert abs(loss_of(algorithm, "critic", state, other)[0][0] - loss) > 1e-3
 
 
+@pytest.mark.slow
 def test_the_noise_of_a_round():
   config = tiny("pix2pix", n_critic=2)
   algorithm, state, batches = start(config, updates=2)
@@ -276,6 +277,7 @@ def test_a_critic_of_five_updates():
     close(fake, expected)
 
 
+@pytest.mark.slow
 def test_a_large_weight_makes_the_identity():
   config = tiny("l1_translation", **{"weights.l1": 100.0, "steps": 60})
   for player in ("generator", "critic"):

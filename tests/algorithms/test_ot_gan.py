@@ -145,6 +145,7 @@ def test_chunks_need_less_memory():
   assert memory(256) < memory(0) / 2
 
 
+@pytest.mark.slow
 def test_initial_networks_suit_the_data():
   algorithm, state = start(small(latent_size=100))
   inputs = algorithm.inputs(jax.random.split(jax.random.key(2), 256))

@@ -78,6 +78,7 @@ def test_values(case, dtype):
     close(a.astype("float32"), b.astype("float32"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_first_and_second_derivatives(case):
   _, size, channels, features, kernel, strides, padding = case

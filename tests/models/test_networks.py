@@ -70,6 +70,7 @@ def test_ot_gan_has_the_reference_parameters():
   assert count(ot_gan.Critic(), 2, 32, 32, 3) == critic
 
 
+@pytest.mark.slow
 def test_ot_gan_features_have_length_one():
   x = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))
   critic = ot_gan.Critic(width=4, dtype=jnp.bfloat16)

@@ -148,6 +148,7 @@ def test_first_variables_of_batch_norm():
   np.testing.assert_array_equal(stats["var"], 1)
 
 
+@pytest.mark.slow
 def test_batch_norm_over_devices_is_that_of_the_batch():
   x = images(8, 3, 2, 3)
   x += np.arange(8, dtype="f4")[:, None, None, None]  # unlike each other

@@ -304,6 +304,7 @@ def test_it_is_in_float32_whatever_the_networks_are_in():
   assert {g.dtype for g in gradients} == {jnp.dtype("bfloat16")}
 
 
+@pytest.mark.slow
 def test_accelerators_solve_all_problems_at_once(monkeypatch):
   real, fake = features(32), features(32, 1)
   alone = on_devices(real, fake, **OURS)
