@@ -11,7 +11,10 @@ see the README.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.classifier import default_config
+from jaxgan.data import presets
+
+PRESETS = presets.IMAGES
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   return default_config(preset)

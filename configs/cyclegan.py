@@ -11,9 +11,13 @@ README: 83.7 % keep their digit, on the way back 91.0 %.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.cyclegan import default_config
+from jaxgan.data import presets
+
+# The domains of svhn_mnist have different numbers of channels.
+PRESETS = tuple(x for x in presets.TRANSLATIONS if x != "svhn_mnist")
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
   config.loss = "least_squares"
   config.weights.update(

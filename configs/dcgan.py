@@ -9,9 +9,12 @@ those of the authors' Torch code, dcgan.torch; the paper's batch is 128.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan import default_config
+from jaxgan.data import presets
+
+PRESETS = presets.IMAGES
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
   config.loss = "non_saturating"
   network = {"name": "dcgan", "width": 64, "norm": "batch"}

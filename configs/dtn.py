@@ -16,16 +16,13 @@ MNIST 95.8 %; see the README.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.dtn import default_config
-from jaxgan.errors import InputError
+from jaxgan.checks import one_of
 
-_PRESETS = ("digits", "mnist_usps", "usps_mnist", "svhn_mnist", "faces")
+PRESETS = ("digits", "mnist_usps", "usps_mnist", "svhn_mnist", "faces")
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
-  if preset not in _PRESETS:
-    raise InputError(
-      f"no preset {preset!r}: choose one of {', '.join(_PRESETS)}"
-    )
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
+  one_of("preset", preset, PRESETS)
   config = default_config(preset)
   network = {"name": "dcgan", "width": 32, "norm": "batch", "kernel_size": 4}
   config.generator = ConfigDict(network)

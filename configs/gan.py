@@ -10,9 +10,12 @@ generator stops learning where the critic is sure; compare configs/nsgan.py.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan import default_config
+from jaxgan.data import presets
+
+PRESETS = presets.IMAGES
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
   config.loss = "minimax"
   config.generator = ConfigDict(

@@ -15,17 +15,24 @@ Presets: see `jaxgan/data/presets.py`, and after an underscore
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.l1_translation import default_config
+from jaxgan.data import presets
 
-_OBJECTIVES = ("minimax", "non_saturating", "least_squares", "wasserstein")
+LOSSES = ("minimax", "non_saturating", "least_squares", "wasserstein")
+# Any data may have any of the losses. The domains of svhn_mnist have different
+# numbers of channels.
+PRESETS = (
+  *(x for x in presets.TRANSLATIONS if x != "svhn_mnist"),
+  *(f"{x}_{loss}" for x in ("mnist_usps", "horse2zebra") for loss in LOSSES),
+)
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
-  objective = "non_saturating"
-  for name in _OBJECTIVES:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
+  loss = "non_saturating"
+  for name in LOSSES:
     if preset.endswith(f"_{name}"):
-      preset, objective = preset.removesuffix(f"_{name}"), name
+      preset, loss = preset.removesuffix(f"_{name}"), name
   config = default_config(preset)
-  config.loss = objective
+  config.loss = loss
   config.weights.l1 = 0.2
   config.generator = ConfigDict(
     {"name": "small_translator", "width": 32, "norm": "none"}
@@ -40,7 +47,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
     config.critic.update(width=32, layers=1)
     adam["learning_rate"] = 1e-3
     config.ema_decay = 0.995
-  if objective == "wasserstein":
+  if loss == "wasserstein":
     # As WGAN-GP, where a Wasserstein critic needs a bounded slope.
     config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})
     config.n_critic = 5

@@ -10,9 +10,12 @@ b1 = 0.5; the learning rate is DCGAN's.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan import default_config
+from jaxgan.data import presets
+
+PRESETS = presets.IMAGES
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
   config.loss = "least_squares"
   network = {"name": "dcgan", "width": 64, "norm": "batch"}

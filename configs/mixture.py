@@ -83,19 +83,28 @@ ON_POINTS = {
     "optimizers.critic.learning_rate": 1e-4,
   },
 }
+# The default, and every method on points and on images.
+PRESETS = (
+  "ring_unrolled_5",
+  *(
+    f"{name}_{method}"
+    for name in ("grid", "stacked_mnist_quarter")
+    for method in (*METHODS, "feature_matching", "unrolled_5", "ot_gan")
+  ),
+)
 
 
-def get_config(preset: str = "ring_unrolled_5") -> ConfigDict:
-  found = re.fullmatch(
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
+  match = re.fullmatch(
     r"(ring|grid|stacked_digits|stacked_mnist)(_half|_quarter)?_(\w+)", preset
   )
-  name, share, method = found.groups() if found else (None, None, "")
+  name, share, method = match.groups() if match else (None, None, "")
   unrolled = re.fullmatch(r"unrolled_([1-9]\d?)", method)
   images = name and name.startswith("stacked")
   known = unrolled or method in (*METHODS, "feature_matching", "ot_gan")
   if not known or (share and not images):
     raise InputError(
-      f"no preset {preset!r}: give <set>_<method>, of ring, grid, "
+      f"preset={preset!r}: give <set>_<method>, of ring, grid, "
       "stacked_digits or stacked_mnist (or one of these two with _half or "
       f"_quarter), and of {', '.join(METHODS)}, feature_matching, "
       "unrolled_<steps> or ot_gan"

@@ -10,9 +10,12 @@ preset are those of the paper and of train_with_model_saving.py of its code.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.ot_gan import default_config
+from jaxgan.data import presets
+
+PRESETS = presets.IMAGES
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
   network = {"name": "ot_gan", "width": 128, "kernel_size": 5}
   config.generator = ConfigDict(network)

@@ -12,9 +12,13 @@ digit.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.pix2pix import default_config
+from jaxgan.checks import one_of
+
+PRESETS = ("outlines", "facades", "pairs")
 
 
-def get_config(preset: str = "outlines") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
+  one_of("preset", preset, PRESETS)
   config = default_config(preset)
   config.loss = "non_saturating"
   config.weights.l1 = 100.0

@@ -11,9 +11,12 @@ out.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan import default_config
+from jaxgan.data import presets
+
+PRESETS = presets.IMAGES
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
   config.loss = "relativistic"
   config.latent_size = 64

@@ -12,9 +12,12 @@ authors' code: decay 0.99, epsilon 1e-8 outside the square root.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan import default_config
+from jaxgan.data import presets
+
+PRESETS = presets.IMAGES
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
   config.loss = "wasserstein"
   config.n_critic = 5

@@ -10,9 +10,12 @@ and gan_64x64.py.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan import default_config
+from jaxgan.data import presets
+
+PRESETS = presets.IMAGES
 
 
-def get_config(preset: str = "digits") -> ConfigDict:
+def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
   config.loss = "wasserstein"
   config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})

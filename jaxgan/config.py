@@ -5,6 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxgan.checks import at_least, one_of
 from jaxgan.errors import InputError
 
 # Keys that may differ when a run is resumed: they change what is written and
@@ -29,20 +30,20 @@ def shared_config(algorithm: str, data: ConfigDict) -> ConfigDict:
   Args:
     algorithm: a module in `jaxgan/algorithms/`, whose `default_config` adds
       the keys that it reads.
-    data: what the run learns from; see `jaxgan/data/presets.py`.
+    data: see `jaxgan/data/presets.py`.
   """
   return ConfigDict(
     {
       "algorithm": algorithm,
       "data": data,
       "seed": 0,
-      "steps": 10_000,  # rounds
+      "steps": 10_000,
       "batch_size": 64,  # of all devices together
-      "log_every": 100,  # rounds, as are the two below
+      "log_every": 100,  # steps, as the next two
       "sample_every": 500,  # 0: only at the end
       "checkpoint_every": 1000,  # 0: only at the end
-      # Rounds between evaluations, after each of which the best checkpoint so
-      # far is kept beside the latest; 0: never.
+      # Steps between evaluations, which keep the best checkpoint so far beside
+      # the latest; 0: never.
       "eval_every": 0,
       "eval_samples": 5000,
       "inception": "",  # file of weights, for FID; or a classifier is used
@@ -53,7 +54,7 @@ def shared_config(algorithm: str, data: ConfigDict) -> ConfigDict:
       # Where a loss, gradient or update is not finite: "stop" before it,
       # "skip" it, or "rollback" to the last checkpoint, with other noise.
       "nonfinite": "stop",
-      # Skipped rounds in a row, or rollbacks to one checkpoint, before a stop.
+      # Skipped steps in a row, or rollbacks to one checkpoint, before a stop.
       "nonfinite_limit": 10,
     }
   )
@@ -64,47 +65,42 @@ def check(config: ConfigDict, devices: int) -> None:
 
   Args:
     config: see `shared_config`.
-    devices: that share a batch.
+    devices: the number of devices that share a batch.
 
   Raises:
-    InputError: naming the key and a value that would do.
+    InputError: naming the key and a value that works.
   """
   for key in (
     "steps", "batch_size", "log_every", "eval_samples", "nonfinite_limit"
   ):  # fmt: skip
-    if config[key] < 1:
-      raise InputError(f"{key}={config[key]}: give at least 1")
+    at_least(key, config[key], 1)
   for key, zero in (
     ("sample_every", "only at the end"),
     ("checkpoint_every", "only at the end"),
     ("eval_every", "never"),
   ):
-    if config[key] < 0:
-      raise InputError(f"{key}={config[key]}: give 0 ({zero}) or more")
+    at_least(key, config[key], 0, zero)
   if not 0 <= config.seed < 2**32:
     raise InputError(f"seed={config.seed}: give a value from 0 to 2^32 - 1")
   if not 0 <= config.ema_decay < 1:
     raise InputError(f"ema_decay={config.ema_decay}: give a value in [0, 1)")
-  if config.wandb not in ("", "offline", "online"):
-    raise InputError(
-      f"wandb={config.wandb!r}: choose 'offline', 'online' or '' for none"
-    )
-  if config.dtype not in ("float32", "bfloat16"):
-    raise InputError(f"dtype={config.dtype!r}: choose 'float32' or 'bfloat16'")
-  if config.nonfinite not in ("stop", "skip", "rollback"):
-    raise InputError(
-      f"nonfinite={config.nonfinite!r}: choose 'stop', 'skip' or 'rollback'"
-    )
+  for key, allowed in (
+    ("wandb", ("", "offline", "online")),
+    ("dtype", ("float32", "bfloat16")),
+    ("nonfinite", ("stop", "skip", "rollback")),
+  ):
+    one_of(key, config[key], allowed)
   if config.batch_size % devices:
     below = config.batch_size // devices * devices
+    multiples = [str(size) for size in (below, below + devices) if size]
     raise InputError(
       f"batch_size={config.batch_size} is not a multiple of the {devices} "
-      f"devices: give {below or devices} or {below + devices}"
+      f"devices: give {' or '.join(multiples)}"
     )
 
 
 def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
-  """Keys, but the run-time ones, in which a workdir's config differs.
+  """Returns the keys in which two configs differ, without `RUNTIME_KEYS`.
 
   `steps` counts where an optimizer's learning rate follows a schedule.
   """
@@ -123,7 +119,7 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  """The values of a config, all at one level, by keys such as "data.name"."""
+  """Returns the values of a config by keys such as "data.name"."""
   flat = {}
   for key, value in config.items():
     if isinstance(value, (ConfigDict, dict)):

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan.checks import at_least
+from jaxgan.checks import at_least, one_of
 from jaxgan.data.mixtures import Mixture
 from jaxgan.errors import InputError
 
@@ -63,8 +63,7 @@ class DataSet:
     Raises:
       InputError: where no images could be of that shape.
     """
-    if config.channels not in (1, 3):
-      raise InputError(f"data.channels={config.channels}: give 1 or 3")
+    one_of("data.channels", config.channels, (1, 3))
     at_least("data.image_size", config.image_size, 4)
     at_least("data.crop", config.crop, 0)
     if config.crop >= config.image_size:

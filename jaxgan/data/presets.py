@@ -1,91 +1,11 @@
-"""Data configs by name: `images(name)` and `translation(name)`."""
+"""Data configs by preset: `images(name)` and `translation(name)`."""
 
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxgan.checks import one_of
 from jaxgan.data import builtin
-from jaxgan.errors import InputError
-
-
-def images(name: str) -> ConfigDict:
-  """Returns `config.data` for single images, or points.
-
-  Args:
-    name: an object of `builtin.py`: "digits", "typeset_digits", "outlines",
-      "stacked_digits", "ring", "grid" (no download), "usps" (its text files in
-      `data.path`), "folder" (images below `data.path`), "stacked_mnist"; or
-      "mnist", "fashion_mnist", "cifar10", "celeba" (through TensorFlow
-      Datasets, as "stacked_mnist").
-
-  Raises:
-    InputError: for another name.
-  """
-  names = {
-    key: {"name": key, **dataset.preset}
-    for key, dataset in builtin.names().items()
-  }
-  return ConfigDict(
-    {
-      "path": "",  # of a folder, or of the prepared TFDS sets
-      "split": "train",
-      "image_size": 32,
-      "channels": 1,
-      "pad": 0,  # background pixels added on each side, or cut off below 0
-      "flip": False,  # random, left to right
-      "crop": 0,  # random, by up to so many pixels
-      "dequantize": False,  # uniform noise of one grey level
-      **_entry(names | _TFDS, name),
-    }
-  )
-
-
-def translation(name: str) -> ConfigDict:
-  """Returns `config.data` for images of two domains.
-
-  Args:
-    name: of unpaired images, "digits" (handwritten to typeset ones, built in),
-      "mnist_usps", "usps_mnist", "svhn_mnist", "horse2zebra" (through
-      TensorFlow Datasets), "folders" or "faces" (images below
-      `data.source.path` and `data.target.path`); of pairs, "outlines" (from
-      outlines of handwritten digits to the digits; built in), "facades" (of the
-      CMP set, from labels to photographs) or "pairs" (side by side in the
-      images below `data.path`, or with equal names below `data.source.path`
-      and `data.target.path`).
-
-  Raises:
-    InputError: for another name.
-  """
-  domain = {
-    "name": "folder",
-    "path": "",  # by default the `path` of both
-    "split": "train",
-    "channels": 3,
-    "pad": 0,  # background pixels added on each side, or cut off below 0
-  }
-  entry = _entry(_TRANSLATION, name)
-  return ConfigDict(
-    {
-      "name": "unpaired",  # or "pairs", "outlines"
-      "path": "",
-      "image_size": 256,
-      "image_width": 0,  # where it is not the height, `image_size`
-      # Pixels by which images are read larger, to be cut at a random place.
-      "margin": 0,
-      "flip": False,  # random, left to right; of both images of a pair
-      "source_side": "left",  # or "right", of images that hold a pair
-      **entry,
-      "source": domain | entry.get("source", {}),
-      "target": domain | entry.get("target", {}),
-    }
-  )
-
-
-def _entry(table: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
-  if name not in table:
-    raise InputError(f"no preset {name!r}: choose one of {', '.join(table)}")
-  return table[name]
-
 
 _TFDS: dict[str, dict[str, Any]] = {
   # 28 + 2 * 2: no pixel of a digit is resampled.
@@ -133,3 +53,90 @@ _TRANSLATION: dict[str, dict[str, Any]] = {
   "facades": {**_PHOTOS, "name": "pairs", "source_side": "right"},
   "pairs": {**_PHOTOS, "name": "pairs"},
 }
+
+
+def _images() -> dict[str, dict[str, Any]]:
+  """Returns the values of `config.data` for images and points, by preset."""
+  built_in = {
+    name: {"name": name, **dataset.preset}
+    for name, dataset in builtin.names().items()
+  }
+  return built_in | _TFDS
+
+
+IMAGES = tuple(name for name in _images() if not builtin.find(name).mixture)
+TRANSLATIONS = tuple(_TRANSLATION)
+
+
+def images(name: str) -> ConfigDict:
+  """Returns `config.data` for single images, or points.
+
+  Args:
+    name: an object of `builtin.py`: "digits", "typeset_digits", "outlines",
+      "stacked_digits", "ring", "grid" (no download), "usps" (its text files in
+      `data.path`), "folder" (images below `data.path`), "stacked_mnist"; or
+      "mnist", "fashion_mnist", "cifar10", "celeba" (through TensorFlow
+      Datasets, as "stacked_mnist").
+
+  Raises:
+    InputError: for another name.
+  """
+  return ConfigDict(
+    {
+      "path": "",  # of a folder, or of the prepared TFDS sets
+      "split": "train",
+      "image_size": 32,
+      "channels": 1,
+      "pad": 0,  # background pixels added on each side, or cut off below 0
+      "flip": False,  # random, left to right
+      "crop": 0,  # random, by up to so many pixels
+      "dequantize": False,  # uniform noise of one grey level
+      **_entry(_images(), name),
+    }
+  )
+
+
+def translation(name: str) -> ConfigDict:
+  """Returns `config.data` for images of two domains.
+
+  Args:
+    name: of unpaired images, "digits" (handwritten to typeset ones, built in),
+      "mnist_usps", "usps_mnist", "svhn_mnist", "horse2zebra" (through
+      TensorFlow Datasets), "folders" or "faces" (images below
+      `data.source.path` and `data.target.path`); of pairs, "outlines" (from
+      outlines of handwritten digits to the digits; built in), "facades" (of the
+      CMP set, from labels to photographs) or "pairs" (side by side in the
+      images below `data.path`, or with equal names below `data.source.path`
+      and `data.target.path`).
+
+  Raises:
+    InputError: for another name.
+  """
+  domain = {
+    "name": "folder",
+    "path": "",  # by default the `path` of both
+    "split": "train",
+    "channels": 3,
+    "pad": 0,  # background pixels added on each side, or cut off below 0
+  }
+  entry = _entry(_TRANSLATION, name)
+  return ConfigDict(
+    {
+      "name": "unpaired",  # or "pairs", "outlines"
+      "path": "",
+      "image_size": 256,
+      "image_width": 0,  # where it is not the height, `image_size`
+      # Pixels by which images are read larger, to be cut at a random place.
+      "margin": 0,
+      "flip": False,  # random, left to right; of both images of a pair
+      "source_side": "left",  # or "right", of images that hold a pair
+      **entry,
+      "source": domain | entry.get("source", {}),
+      "target": domain | entry.get("target", {}),
+    }
+  )
+
+
+def _entry(table: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+  one_of("preset", name, table)
+  return table[name]

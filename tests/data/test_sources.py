@@ -409,7 +409,7 @@ def test_missing_sets(tmp_path, monkeypatch):
     ({"path": "/no/such/folder"}, "not a folder"),
     ({"path": ""}, "not a folder"),
     ({"path": "EMPTY"}, "no images"),
-    ({"path": "EMPTY", "channels": 2}, "give 1 or 3"),
+    ({"path": "EMPTY", "channels": 2}, r"choose one of \[1, 3\]"),
     ({"path": "EMPTY", "image_size": 0}, "4 or more"),
     ({"name": "digits", "channels": 3}, "channels=1"),
     ({"name": "stacked_digits", "channels": 1}, "channels=3"),

@@ -125,7 +125,7 @@ def test_a_missing_package_is_named_before_anything_is_written(
 
 
 def test_only_two_modes_are_known(tmp_path):
-  with pytest.raises(InputError, match="wandb='yes': choose 'offline'"):
+  with pytest.raises(InputError, match="wandb='yes': choose one of"):
     train(small(wandb="yes"), tmp_path)
 
 

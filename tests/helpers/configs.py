@@ -4,6 +4,7 @@ import functools
 import pathlib
 import runpy
 import tempfile
+from typing import Any
 
 from helpers.environment import ROOT
 from ml_collections import ConfigDict
@@ -13,18 +14,25 @@ from jaxgan.train import train
 
 
 def load_config(name: str, preset: str | None = None) -> ConfigDict:
-  """Returns what `configs/<name>.py` makes."""
-  get_config = runpy.run_path(str(ROOT / "configs" / f"{name}.py"))[
-    "get_config"
-  ]
+  """Returns the config of a preset of `configs/<name>.py`."""
+  get_config = _module(name)["get_config"]
   return get_config(preset) if preset else get_config()
+
+
+def presets_of(name: str) -> tuple[str, ...]:
+  """Returns the presets that `configs/<name>.py` lists."""
+  return _module(name)["PRESETS"]
+
+
+def _module(name: str) -> dict[str, Any]:
+  return runpy.run_path(str(ROOT / "configs" / f"{name}.py"))
 
 
 def shrink(config: ConfigDict) -> ConfigDict:
   """Makes networks and batch tiny, in place."""
   config.batch_size = 16
   for player in config.optimizers:
-    network = config[player]
+    network = config.get(player, {})  # some players have no entry of their name
     for key, size in (("width", 4), ("blocks", 1)):
       if key in network:
         network[key] = size
