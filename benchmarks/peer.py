@@ -135,7 +135,7 @@ _CRITICS = {"dcgan": _dcgan_critic, "resnet": _resnet_critic}
 
 
 def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
-  """Returns `play(rounds)`, which waits for the last, and `parameters`."""
+  """Returns `play(rounds)`, the `networks`, and the count `parameters`."""
   if config.algorithm in peer_translation.GAMES:
     return peer_translation.prepare(config, compiled, device)
   side, channels = config.data.image_size, config.data.channels
@@ -230,6 +230,7 @@ def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
 
   return SimpleNamespace(
     play=play,
+    networks=(generator, critic),
     parameters=sum(
       p.numel() for net in (generator, critic) for p in net.parameters()
     ),

@@ -268,7 +268,7 @@ GAMES = {
 
 
 def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
-  """As `peer.prepare`; the result has the `networks`, too."""
+  """As `peer.prepare`."""
   loss, create = GAMES[config.algorithm]
   if config.loss != loss:
     raise ValueError(f"no peer for loss={config.loss!r}")

@@ -44,7 +44,8 @@ def eager_scan(body, carry, inputs, **_):
 
 
 @pytest.mark.slow
-def test_every_combination_with_every_objective(monkeypatch):
+def test_every_switch_matters_to_every_objective(monkeypatch):
+  """The eight combinations give eight finite generators; not which ones."""
   # Operation by operation: no round is worth compiling that is played once.
   monkeypatch.setattr(lax, "scan", eager_scan)
   monkeypatch.setattr(jax, "checkpoint", lambda function: function)
@@ -85,6 +86,7 @@ def fakes(algorithm, state, rng):
   return algorithm.sample(state.params, state.model_state, batch)["generated"]
 
 
+@pytest.mark.slow
 def test_feature_matching_is_the_distance_of_mean_features():
   algorithm, state = critic_state(["feature_matching"])
   real = random_batches((2,), 1)(1)["image"][0]
@@ -179,6 +181,7 @@ def test_a_layer_that_the_critic_has_not(hidden):
     gan.create(switched(**overrides))
 
 
+@pytest.mark.slow
 def test_an_unrolled_zero_sum_game_is_minus_the_critics():
   # A critic that hardly moves, so that its objective is still the same.
   config = switched("unroll_steps", **{"optimizers.critic.learning_rate": 1e-9})

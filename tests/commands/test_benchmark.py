@@ -43,6 +43,7 @@ def test_what_no_result_needs_is_not_counted():
   assert benchmark.count_flops(lambda x, w: (conv(x, w), x)[1], X, W) == 0
 
 
+@pytest.mark.slow
 def test_figures(monkeypatch):
   monkeypatch.setattr(benchmark, "REPEATS", 2)
   monkeypatch.setattr(benchmark, "peak", lambda dtype: 1e9)
@@ -100,7 +101,19 @@ def test_the_pytorch_peer_computes_as_much(peer):
 @pytest.mark.oracle
 @pytest.mark.parametrize("preset", ["mnist", "cifar10"])
 def test_the_pytorch_peer_plays_with_a_penalty(peer, preset):
-  peer.prepare(shrink(load_config("wgan_gp", preset)), False, "cpu").play(1)
+  import torch
+
+  def critic_after_a_step(weight):
+    config = shrink(load_config("wgan_gp", preset))
+    config.penalty.weight = weight
+    torch.manual_seed(0)
+    theirs = peer.prepare(config, False, "cpu")
+    theirs.play(1)
+    _, critic = theirs.networks
+    return torch.cat([x.detach().flatten() for x in critic.parameters()])
+
+  with_penalty, without = map(critic_after_a_step, (10.0, 0.0))
+  assert with_penalty.isfinite().all() and not with_penalty.equal(without)
 
 
 @pytest.mark.oracle
