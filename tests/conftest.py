@@ -15,6 +15,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from helpers.configs import small  # noqa: E402
+from helpers.runs import once  # noqa: E402
+
+from jaxgan.train import train  # noqa: E402
 
 # The reasons for which a test is not fast.
 REASONS = ("slow", "oracle", "browser", "processes")
@@ -33,3 +37,24 @@ def forget():
   """Frees what a module compiled: gigabytes by the end."""
   yield
   jax.clear_caches()
+
+
+@pytest.fixture(scope="session")
+def session_folder(tmp_path_factory):
+  """A folder that all workers of pytest share."""
+  folder = tmp_path_factory.getbasetemp()
+  return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def trained(session_folder):
+  """`trained(name)`: the run of `small(name)` on four devices, to be read."""
+  devices = jax.devices()[:4]
+
+  def run(name):
+    return once(
+      session_folder / "trained" / name,
+      lambda workdir: train(small(name), workdir, devices),
+    )
+
+  return run

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.configs import load_config, shrink
 from helpers.files import write_images
 from helpers.runs import command
 from PIL import Image
@@ -16,19 +15,14 @@ from jaxgan.data.pixels import to_float, to_uint8
 from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
 from jaxgan.game import sampling_variables
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("runs")
-  for name in ("cyclegan", "pix2pix", "dtn", "nsgan"):
-    config = shrink(load_config(name))
-    config.steps = 2
-    train(config, folder / name)
-  return folder
+def runs(trained):
+  folders = map(trained, ("cyclegan", "pix2pix", "dtn", "nsgan"))
+  return {folder.parent for folder in folders}.pop()
 
 
 def grey(size, seed=0):

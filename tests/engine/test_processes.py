@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.configs import load_config, small
 from helpers.environment import CONFIGS, DEVICES, ONE_DEVICE, ROOT
-from helpers.runs import rows
+from helpers.runs import once, rows
 
 from jaxgan.engine import checkpoint
 from jaxgan.engine.preemption import preemption
@@ -87,22 +87,40 @@ def assert_alike(found, expected):
       assert a[key] == pytest.approx(b[key], rel=1e-4, abs=1e-4), key
 
 
+@pytest.fixture(scope="session")
+def two_processes(request, session_folder):
+  """The runs of two processes of two devices, all from one start of them."""
+  names = [
+    item.callspec.params["name"]
+    for item in request.session.items
+    if item.originalname == "test_layouts_agree"
+  ]
+
+  def run(folder):
+    folder.mkdir()
+    run_workers([(small(n), folder / n, 2) for n in names], folder)
+
+  return once(session_folder / "two_processes", run)
+
+
 @pytest.mark.processes
-def test_layouts_agree(tmp_path):
-  """Two processes of two devices, one of four, and one device."""
-  run_workers([(small(n), tmp_path / "2x2" / n, 2) for n in NAMES], tmp_path)
-  for name in NAMES:
-    print(name)
-    several = tmp_path / "2x2" / name
-    for count in (4, 1):
-      workdir = tmp_path / str(count) / name
-      train(small(name), workdir, jax.devices()[:count])
-      assert_alike(rows(several), rows(workdir))
-    written, expected = (
-      {p.name for p in folder.iterdir() if "events" not in p.name}
-      for folder in (several, workdir)
-    )
-    assert written == expected
+@pytest.mark.parametrize("name", NAMES)
+def test_layouts_agree(name, two_processes, trained):
+  """Two processes of two devices, and one of four."""
+  several, expected = two_processes / name, trained(name)
+  assert_alike(rows(several), rows(expected))
+  written, known = (
+    {p.name for p in folder.iterdir() if "events" not in p.name}
+    for folder in (several, expected)
+  )
+  assert written == known
+
+
+@pytest.mark.processes
+def test_one_device_agrees(trained, tmp_path):
+  """With each algorithm, that is tested without a process of its own."""
+  train(small("wgan_gp"), tmp_path / "run", jax.devices()[:1])
+  assert_alike(rows(tmp_path / "run"), rows(trained("wgan_gp")))
 
 
 @pytest.mark.processes
