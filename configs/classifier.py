@@ -2,10 +2,10 @@
 
   python -m jaxgan.main --config=configs/classifier.py:mnist
 
-The metrics train one by themselves where they need it (`jaxgan/features.py`),
-with these values, for the data of the run that is evaluated. Two minutes on two
-CPU cores for MNIST, of whose test images it knows 99.37 %; of the other sets',
-see the README.
+An evaluation that needs one trains it with these values, for the data of the
+evaluated run (`jaxgan/evaluation/classifiers.py`). MNIST takes two minutes on
+two CPU cores; the accuracy on its test images is 99.37 %. See the README for
+the other sets.
 """
 
 from ml_collections import ConfigDict

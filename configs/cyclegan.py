@@ -2,10 +2,11 @@
 
   python -m jaxgan.main --config=configs/cyclegan.py
 
-Two generators and two PatchGANs, tied by the way there and back. Values are
-those of the authors' code for PyTorch, at 256x256 with batches of one; see
-`jaxgan/data/presets.py` for the presets. For MNIST -> USPS see the
-README: 83.7 % keep their digit, on the way back 91.0 %.
+Two generators and two PatchGANs, tied by a cycle: an image that is translated
+there and back should come back. The values are from the authors' code for
+PyTorch, at 256x256 with batches of one; see `jaxgan/data/presets.py` for the
+presets. Of MNIST -> USPS 83.7 % keep their digit, of USPS -> MNIST 91.0 %; see
+the README.
 """
 
 from ml_collections import ConfigDict
@@ -43,9 +44,9 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config.batch_size = 1
   config.steps = 267_000  # 200 epochs of horse2zebra
   if config.data.image_size < 32:
-    # Digits, in minutes on two CPU cores: networks and values of
-    # configs/l1_translation.py, which has one of each. At this rate the cycle
-    # would drive generators without a norm to black images.
+    # Digits, in minutes on two CPU cores: networks and values as in
+    # configs/l1_translation.py. At this learning rate the cycle would drive
+    # generators without a norm to black images.
     config.generator = ConfigDict(
       {"name": "small_translator", "width": 32, "norm": "instance"}
     )

@@ -2,8 +2,8 @@
 
   python -m jaxgan.main --config=configs/dcgan.py
 
-The non-saturating GAN with stride-2 convolutions and batch norm. Values are
-those of the authors' Torch code, dcgan.torch; the paper's batch is 128.
+The non-saturating GAN with stride-2 convolutions and batch norm. The
+values are from the authors' Torch code, dcgan.torch; the paper's batch is 128.
 """
 
 from ml_collections import ConfigDict

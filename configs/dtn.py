@@ -2,15 +2,14 @@
 
   python -m jaxgan.main --config=configs/dtn.py
 
-G = g(f(x)), of a frozen feature net f and a generator g, against a critic with
-three classes; see `jaxgan/algorithms/dtn.py`. Presets: "digits" (built in),
-"mnist_usps", "usps_mnist", "svhn_mnist" (the paper's) and "faces", each with
-the data of that name, see `jaxgan/data/presets.py`. For digits, f is
-a classifier of the source, which is trained first, once. For faces it is
-FaceNet, made by `python -m jaxgan.import_torch --features=FILE --workdir=DIR`
-and given by --config.features.workdir=DIR. Default: 81.7 % of the handwritten
-digits keep their label, in a minute and a half; MNIST -> USPS 96.3 %, USPS ->
-MNIST 95.8 %; see the README.
+G = g(f(x)), with a frozen feature net f and a generator g, against a critic
+with three classes; see `jaxgan/algorithms/dtn.py`. "svhn_mnist" is the paper's
+preset; see `jaxgan/data/presets.py` for the data of each. For digits, f is a
+classifier of the source, which is trained first, once. For faces it is FaceNet,
+imported by `python -m jaxgan.import_torch --features=FILE --workdir=DIR` and
+named by --config.features.workdir=DIR. With the default, 81.7 % of the
+handwritten digits keep their label, in a minute and a half; MNIST -> USPS
+96.3 %, USPS -> MNIST 95.8 %; see the README.
 """
 
 from ml_collections import ConfigDict
@@ -34,10 +33,10 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config.batch_size = 64
   config.steps = 2000
   if preset == "digits":
-    # The classifier of a few handwritten digits knows only 62 % of the typeset
-    # ones, so images count for less by what it thinks of them.
+    # The classifier of a few handwritten digits recognises only 62 % of the
+    # typeset ones, so the terms that depend on it have less weight.
     config.weights.update(constancy=5.0, identity=5.0, total_variation=1.0)
-    config.n_critic = 3  # with one update, noise about the digits stays
+    config.n_critic = 3  # with 1, noise around the digits stays
     for optimizer in config.optimizers.values():
       optimizer.learning_rate = 1e-3
   elif preset == "svhn_mnist":
@@ -47,7 +46,7 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.steps = 20_000
   elif preset == "faces":
     config.weights.update(constancy=100.0, identity=1.0, total_variation=0.05)
-    # Of length 1, FaceNet's features differ in their angle alone.
+    # FaceNet's features have length 1 and differ in their angle alone.
     config.features.update(image_size=160, channels=3, distance="cosine")
     config.features.network = ConfigDict({"name": "facenet", "classes": 8631})
     config.generator.width = config.critic.width = 64

@@ -3,8 +3,8 @@
   python -m jaxgan.main --config=configs/gan.py
 
 The minimax game of equation 1 between fully connected networks. The paper's
-maxout, dropout and momentum are replaced by leaky ReLU and Adam. Its
-generator stops learning where the critic is sure; compare configs/nsgan.py.
+maxout, dropout and momentum are replaced by leaky ReLU and Adam. The generator
+stops learning where the critic is sure; compare configs/nsgan.py.
 """
 
 from ml_collections import ConfigDict

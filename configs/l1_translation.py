@@ -4,12 +4,14 @@
 
 One generator of seven convolutions and one PatchGAN, in place of CycleGAN's
 two of each; see `jaxgan/algorithms/l1_translation.py`. There is no canonical
-code: the form is that of SimGAN (Shrivastava et al. 2017,
-https://arxiv.org/abs/1612.07828), values of the optimizer are CycleGAN's.
-MNIST -> USPS in 5 minutes on two CPU cores: 90.8 % of the translated digits are
-what they were, for a classifier of USPS; see the README for all objectives.
-Presets: see `jaxgan/data/presets.py`, and after an underscore
-"minimax", "non_saturating" (the default), "least_squares" or "wasserstein".
+code: the loss is SimGAN's (Shrivastava et al. 2017,
+https://arxiv.org/abs/1612.07828), the optimizer's values are CycleGAN's. MNIST
+-> USPS takes 5 minutes on two CPU cores; 90.8 % of the digits keep their label,
+by a classifier of USPS. See the README for all losses.
+
+A preset is `<data>` or `<data>_<loss>`. Data: see `jaxgan/data/presets.py`.
+Losses: "minimax", "non_saturating" (the default), "least_squares" and
+"wasserstein".
 """
 
 from ml_collections import ConfigDict
@@ -18,8 +20,8 @@ from jaxgan.algorithms.l1_translation import default_config
 from jaxgan.data import presets
 
 LOSSES = ("minimax", "non_saturating", "least_squares", "wasserstein")
-# Any data may have any of the losses. The domains of svhn_mnist have different
-# numbers of channels.
+# Every loss goes with all data; two are listed. The domains of svhn_mnist have
+# different numbers of channels.
 PRESETS = (
   *(x for x in presets.TRANSLATIONS if x != "svhn_mnist"),
   *(f"{x}_{loss}" for x in ("mnist_usps", "horse2zebra") for loss in LOSSES),
@@ -43,7 +45,7 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
   if config.data.image_size < 32:
     # Digits, in minutes on two CPU cores: patches of 16x16, a higher rate, and
-    # averaged weights. A critic of two layers wins within 500 rounds.
+    # averaged weights. A critic of two layers wins within 500 steps.
     config.critic.update(width=32, layers=1)
     adam["learning_rate"] = 1e-3
     config.ema_decay = 0.995

@@ -2,9 +2,8 @@
 
   python -m jaxgan.main --config=configs/lsgan.py
 
-Least squares in place of cross entropy, on DCGAN's networks. The values that
-the paper gives for its networks are kept where they are known: Adam with
-b1 = 0.5; the learning rate is DCGAN's.
+Least squares in place of cross entropy, on DCGAN's networks. Adam has the
+paper's b1 = 0.5, and DCGAN's learning rate.
 """
 
 from ml_collections import ConfigDict

@@ -3,27 +3,27 @@
   python -m jaxgan.main --config=configs/mixture.py:ring_unrolled_5
 
 A preset is `<set>_<method>`. Sets: `ring` (8 modes) and `grid` (25), points in
-the plane; `stacked_digits` and `stacked_mnist` (1000), images. Methods: those
-of METHODS, `feature_matching`, `unrolled_<steps>` and `ot_gan`. All have the
-same networks, batches and optimizers, but for what a method is, and for OT-GAN
-on points.
+the plane; `stacked_digits` and `stacked_mnist` (1000), images. Methods: the
+keys of METHODS, `feature_matching`, `unrolled_<steps>` and `ot_gan`. All have
+the same networks, batches and optimizers, except where the method is about
+them, and except OT-GAN on points.
 
-Points: those of the notebook of Metz et al. 2017, latents and batches too
+The ring, its latents and its batches are from the notebook of Metz et al. 2017
 (https://arxiv.org/abs/1611.02163). The networks are the paper's as far as we
-know (appendix A), with ReLU where the notebook has tanh, and orthogonal with
-gain 0.8, not 1.4. The rate is ten times the paper's 1e-4 and falls to 0, and
-with it what an unrolled critic would still change; the notebook has 1e-3 for
-the generator. The players move in turn, not at once. The grid, which is
-VEEGAN's (Srivastava et al. 2017, arXiv:1705.07761), has a wider critic, and
-latents of 2, as in the code of PacGAN (arXiv:1712.04086) and of WGAN-GP, from
-whose toy problems the weight of its penalty is, too.
+know (appendix A), with ReLU where the notebook has tanh, and an orthogonal
+initialisation with gain 0.8, not 1.4. The learning rate is ten times the
+paper's 1e-4 and falls to 0, and an unrolled critic's updates with it; the
+notebook has 1e-3 for the generator. The players move in turn, not at once. The
+grid is VEEGAN's (Srivastava et al. 2017, arXiv:1705.07761). It has a wider
+critic, and latents of 2 as in the code of PacGAN (arXiv:1712.04086) and of
+WGAN-GP, whose toy problems also have this weight of the penalty.
 
-Unrolling is of the minimax game, as in the paper; the loss of the critic is the
-non-saturating GAN's with feature matching, and of both players with minibatch
-discrimination.
+Unrolling plays the minimax game, as in the paper. With feature matching the
+critic has the non-saturating loss; with minibatch discrimination both players
+have it.
 
-Stacked digits: DCGAN's networks; in `stacked_digits_half_<method>` and
-`..._quarter_<method>` the critic has that share of the generator's width, as in
+Stacked digits have DCGAN's networks; in `stacked_digits_half_<method>` and
+`..._quarter_<method>` the critic has this share of the generator's width, as in
 section 3.3.3.
 """
 
@@ -59,10 +59,10 @@ METHODS = {
   },
   "minibatch_discrimination": {"minibatch_discrimination.kernels": 100},
 }
-# What they have on points in place of that.
+# Changes to these for points.
 ON_POINTS = {
-  # The sharper the modes, the steeper a critic must be; R3GAN's was found by
-  # trying.
+  # The sharper the modes, the steeper a critic must be. The weight for R3GAN is
+  # ours, by trial.
   "wgan_gp": {"penalty.weight": 0.1},
   "r3gan": {"penalty.weight": 0.02},
   # The layer's cost grows with the square of the batch.
@@ -70,10 +70,11 @@ ON_POINTS = {
     "minibatch_discrimination.kernels": 5,
     "minibatch_discrimination.dims": 3,
   },
-  # In features of length 1, a ReLU critic whose biases start at 0 shows no more
-  # than the direction of a point; softplus its distance, too, above all in
-  # larger units (below). At the common rate the critic runs away from the
-  # generator. A round costs more than ten times as much as the plain game's.
+  # In features of length 1, a ReLU critic whose biases start at 0 depends only
+  # on the direction of a point; with softplus on its distance, too, above all
+  # in larger units (see the scale below). At the usual learning rate the critic
+  # runs away from the generator. A step costs more than ten times as much as
+  # the plain game's.
   "ot_gan": {
     "steps": 2500,
     "eval_every": 250,
@@ -138,7 +139,7 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.latent_size = 256 if name == "ring" else 2
     config.batch_size = 512
     config.steps = 15_000
-    # The published figures are of the weights themselves.
+    # The published figures are for weights that are not averaged.
     config.ema_decay = 0.0
     config.eval_every = 1000
     config.eval_samples = 1000

@@ -2,8 +2,8 @@
 
   python -m jaxgan.main --config=configs/nsgan.py
 
-configs/gan.py with the generator's loss of section 3, with which its authors
-trained.
+configs/gan.py with the generator's loss of section 3, which the authors used to
+train.
 """
 
 from ml_collections import ConfigDict

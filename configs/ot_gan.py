@@ -2,9 +2,10 @@
 
   python -m jaxgan.main --config=configs/ot_gan.py
 
-Generator and critic move the distance between two batches of images, by
-optimal transport in features that the critic learns. Values of the cifar10
-preset are those of the paper and of train_with_model_saving.py of its code.
+The generator minimises, and the critic maximises, the distance between two
+batches of images: optimal transport in features that the critic learns. The
+values of the preset "cifar10" are from the paper, and from
+train_with_model_saving.py of its code.
 """
 
 from ml_collections import ConfigDict
@@ -27,12 +28,12 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     # 18 GB on each of 8 devices; 29 GB on one with chunk_size=250.
     config.batch_size = 8000
     config.steps = 50_000
-    # The code adds 1e-8 within the root to gradients that are sums over half a
-    # batch, where they are means here.
+    # The code adds 1e-8 within the root, to gradients that are sums over half a
+    # batch; here they are means.
     adam |= {"eps": 0.0, "eps_root": 1e-8 / 4000**2}
   else:
-    # Two CPU cores cannot hold the paper's batch, and hardly its networks: 5
-    # minutes for the digits, two hours for MNIST.
+    # Two CPU cores cannot hold the paper's batch, and hardly its networks. The
+    # digits take 5 minutes, MNIST two hours.
     config.batch_size = 128
     config.steps = 400 if "digits" in preset else 5000
     config.generator.width = config.critic.width = 16

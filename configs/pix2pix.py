@@ -2,11 +2,10 @@
 
   python -m jaxgan.main --config=configs/pix2pix.py
 
-A U-Net and a PatchGAN that sees pairs. Values are those of the authors' code
-for PyTorch, at 256x256 with batches of one; see
-`jaxgan/data/presets.py` for the presets. The default fills outlines
-of digits in 2 min 23 s on two CPU cores; 98.1 % of the held-out ones keep their
-digit.
+A U-Net and a PatchGAN that sees pairs. The values are from the authors' code
+for PyTorch, at 256x256 with batches of one; see `jaxgan/data/presets.py` for
+the presets. The default fills outlines of digits in 2 min 23 s on two CPU
+cores; 98.1 % of the held-out ones keep their digit.
 """
 
 from ml_collections import ConfigDict

@@ -3,9 +3,8 @@
   python -m jaxgan.main --config=configs/r3gan.py
 
 The relativistic pairing loss with R1 and R2: a critic without any norm. The
-networks are not the paper's (ResNeXt-like, with its own initialisation) but
-those of WGAN-GP, and the schedules of its learning rate and betas are left
-out.
+networks are WGAN-GP's, not the paper's, which are ResNeXt-like with another
+initialisation. Learning rate and betas have no schedules.
 """
 
 from ml_collections import ConfigDict
@@ -22,8 +21,8 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config.latent_size = 64
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.0, "b2": 0.99}
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
-  # The weight is the paper's gamma, which depends on the data; the values
-  # here are not confirmed against its code.
+  # The weight is the paper's gamma, which depends on the data. These values are
+  # not confirmed against its code.
   config.penalty = ConfigDict({"name": "r1_r2", "weight": 1.0})
   config.steps = 100_000
   if preset in ("cifar10", "celeba", "folder"):

@@ -2,11 +2,11 @@
 
   python -m jaxgan.main --config=configs/wgan.py
 
-A Wasserstein critic held to bounded slope by clipping its weights after each
+A Wasserstein critic with a bounded slope: its weights are clipped after each
 update, as in the paper's algorithm 1. The authors' code clips before it, and
-gives the critic 100 updates in the first 25 rounds and every 500th, which
-the paper does not mention; neither is done here. RMSprop is that of the
-authors' code: decay 0.99, epsilon 1e-8 outside the square root.
+gives the critic 100 updates in the first 25 steps and every 500th, which the
+paper does not mention; neither is done here. RMSprop is as in the authors'
+code: decay 0.99, epsilon 1e-8 outside the square root.
 """
 
 from ml_collections import ConfigDict
@@ -39,8 +39,8 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   )
   config.steps = 100_000
   if "digits" in preset:
-    # Minutes on two CPU cores: smaller networks, and a learning rate in
-    # keeping with 40 times fewer rounds.
+    # Minutes on two CPU cores: smaller networks, and a higher learning rate for
+    # 40 times fewer steps.
     config.steps = 2500
     config.generator.width = config.critic.width = 32
     config.optimizers.generator.learning_rate = 2e-4

@@ -2,9 +2,9 @@
 
   python -m jaxgan.main --config=configs/wgan_gp.py
 
-A Wasserstein critic held to slope 1 by a penalty on its gradient. Values are
-those of the paper's code: gan_mnist.py, gan_cifar_resnet.py (unsupervised)
-and gan_64x64.py.
+A Wasserstein critic whose slope a penalty on its gradient draws to 1. The
+values are from the paper's code: gan_mnist.py, gan_cifar_resnet.py
+(unsupervised) and gan_64x64.py.
 """
 
 from ml_collections import ConfigDict
@@ -48,8 +48,8 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.data.dequantize = True
     config.steps = 100_000
     if preset != "cifar10":  # 64x64
-      # The code's critic ends at 4x4 in a linear layer; this one keeps to the
-      # form of the smaller: two blocks at 8x8 and a mean.
+      # The code's critic ends at 4x4 in a linear layer; this one ends as the
+      # smaller critic does, in two blocks at 8x8 and a mean.
       config.generator.widths = (512, 512, 256, 128, 64)
       config.critic.widths = (128, 256, 512, 512, 512)
       config.critic.norm = "layer"
@@ -80,8 +80,8 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.batch_size = 50
     config.steps = 200_000
     if "digits" in preset:
-      # A run of minutes on two CPU cores: smaller networks, and a learning
-      # rate in keeping with far fewer rounds.
+      # Minutes on two CPU cores: smaller networks, and a higher learning rate
+      # for far fewer steps.
       config.batch_size = 64
       config.steps = 3000
       config.generator.width = config.critic.width = 32
