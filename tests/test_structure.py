@@ -6,7 +6,7 @@ import structure
 LIMITS = {
   "files in import circles": 6,
   "imports of jaxgan inside functions": 2,
-  "lines of train.py": 495,
+  "lines of train.py": 470,
   "lines of train_step.py": 150,
   "files from flag to gradient (WGAN-GP)": 8,
   "lines from flag to gradient (WGAN-GP)": 1460,
@@ -14,7 +14,7 @@ LIMITS = {
   "except clauses of AttributeError, KeyError, TypeError": 10,
   "except clauses of any exception": 12,
   "imports from one test file into another": 0,
-  "lines of jaxgan/": 12615,
+  "lines of jaxgan/": 12900,
 }
 
 
