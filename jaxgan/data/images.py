@@ -1,5 +1,6 @@
 """Images: decoded, cropped, resized, and held in memory where they fit."""
 
+import dataclasses
 import io
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,23 +17,19 @@ from jaxgan.errors import InputError
 MEMORY_LIMIT = 1 << 30  # bytes of decoded images that are held in memory
 
 
+@dataclasses.dataclass(frozen=True)
 class ImageSource:
   """A source of encoded images, which are decoded when they are indexed.
 
   Attributes:
     read: `indices -> batch`.
     length: the number of examples.
+    in_memory: see `Source`.
   """
 
-  in_memory = False
-
-  def __init__(
-    self,
-    read: Callable[[Sequence[int]], dict[str, np.ndarray]],
-    length: int,
-  ):
-    self.read = read
-    self.length = length
+  read: Callable[[Sequence[int]], dict[str, np.ndarray]]
+  length: int
+  in_memory: bool = False
 
   def __len__(self) -> int:
     return self.length
@@ -58,22 +55,12 @@ def load(
   if size > MEMORY_LIMIT:
     return source
   chunks = np.array_split(np.arange(length), length // 256 + 1)
-  with (
-    ThreadPoolExecutor() as pool,
-    tqdm(
-      total=length,
-      desc=f"reading {name}",
-      unit="image",
-      leave=False,
-      delay=1,
-    ) as bar,
-  ):
+  bar = tqdm(total=length, desc=f"reading {name}", delay=1, leave=False)
+  with ThreadPoolExecutor() as pool, bar:
     parts = []
-    for chunk, part in zip(
-      chunks, pool.map(source.__getitem__, chunks), strict=True
-    ):
+    for part in pool.map(source.__getitem__, chunks):
       parts.append(part)
-      bar.update(len(chunk))
+      bar.update(len(next(iter(part.values()))))
   return ArraySource(
     {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
   )

@@ -25,6 +25,7 @@ _MNIST = {"name": "mnist", "channels": 1, "pad": -4}
 _USPS = {"name": "usps", "channels": 1}
 _PHOTOS = {"image_size": 256, "margin": 30, "flip": True}  # read at 286
 _TRANSLATION: dict[str, dict[str, Any]] = {
+  # Unpaired images; from handwritten to typeset digits, both built in.
   "digits": {
     "image_size": 16,
     "source": {"name": "digits", "channels": 1},
@@ -37,6 +38,7 @@ _TRANSLATION: dict[str, dict[str, Any]] = {
     "source": {"name": "svhn_cropped", "split": "extra"},
     "target": {"name": "mnist", "channels": 1, "pad": 2},
   },
+  # Images below data.source.path and data.target.path, as in "folders".
   "faces": {"image_size": 96, "margin": 12, "flip": True},
   "horse2zebra": {
     **_PHOTOS,
@@ -44,12 +46,16 @@ _TRANSLATION: dict[str, dict[str, Any]] = {
     "target": {"name": "cycle_gan/horse2zebra", "split": "trainB"},
   },
   "folders": _PHOTOS,
+  # Pairs; from outlines of handwritten digits to the digits, built in.
   "outlines": {
     "name": "outlines",
     "image_size": 16,
     "source": {"name": "digits", "channels": 1},
     "target": {"name": "digits", "channels": 1},
   },
+  # Side by side in the images below data.path, or with equal names below
+  # data.source.path and data.target.path. The CMP facades have the photographs,
+  # the target, at the left.
   "facades": {**_PHOTOS, "name": "pairs", "source_side": "right"},
   "pairs": {**_PHOTOS, "name": "pairs"},
 }
@@ -72,15 +78,14 @@ def images(name: str) -> ConfigDict:
   """Returns `config.data` for single images, or points.
 
   Args:
-    name: an object of `builtin.py`: "digits", "typeset_digits", "outlines",
-      "stacked_digits", "ring", "grid" (no download), "usps" (its text files in
-      `data.path`), "folder" (images below `data.path`), "stacked_mnist"; or
-      "mnist", "fashion_mnist", "cifar10", "celeba" (through TensorFlow
-      Datasets, as "stacked_mnist").
+    name: of an object of `builtin.py`, or "mnist", "fashion_mnist", "cifar10"
+      or "celeba", through TensorFlow Datasets.
 
   Raises:
     InputError: for another name.
   """
+  table = _images()
+  one_of("preset", name, table)
   return ConfigDict(
     {
       "path": "",  # of a folder, or of the prepared TFDS sets
@@ -91,7 +96,7 @@ def images(name: str) -> ConfigDict:
       "flip": False,  # random, left to right
       "crop": 0,  # random, by up to so many pixels
       "dequantize": False,  # uniform noise of one grey level
-      **_entry(_images(), name),
+      **table[name],
     }
   )
 
@@ -100,18 +105,12 @@ def translation(name: str) -> ConfigDict:
   """Returns `config.data` for images of two domains.
 
   Args:
-    name: of unpaired images, "digits" (handwritten to typeset ones, built in),
-      "mnist_usps", "usps_mnist", "svhn_mnist", "horse2zebra" (through
-      TensorFlow Datasets), "folders" or "faces" (images below
-      `data.source.path` and `data.target.path`); of pairs, "outlines" (from
-      outlines of handwritten digits to the digits; built in), "facades" (of the
-      CMP set, from labels to photographs) or "pairs" (side by side in the
-      images below `data.path`, or with equal names below `data.source.path`
-      and `data.target.path`).
+    name: a key of the table above.
 
   Raises:
     InputError: for another name.
   """
+  one_of("preset", name, _TRANSLATION)
   domain = {
     "name": "folder",
     "path": "",  # by default the `path` of both
@@ -119,7 +118,7 @@ def translation(name: str) -> ConfigDict:
     "channels": 3,
     "pad": 0,  # background pixels added on each side, or cut off below 0
   }
-  entry = _entry(_TRANSLATION, name)
+  entry = _TRANSLATION[name]
   return ConfigDict(
     {
       "name": "unpaired",  # or "pairs", "outlines"
@@ -135,8 +134,3 @@ def translation(name: str) -> ConfigDict:
       "target": domain | entry.get("target", {}),
     }
   )
-
-
-def _entry(table: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
-  one_of("preset", name, table)
-  return table[name]

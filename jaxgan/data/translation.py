@@ -18,11 +18,11 @@ KINDS = ("unpaired", "pairs", "outlines")
 
 
 class Domain:
-  """A source of single images as one side: `image` and `label` renamed.
+  """A source of single images as one side: `image`, `label` etc. renamed.
 
   Attributes:
     source: of single images.
-    side: the new name of `image`; `label` becomes `<side>_label`.
+    side: the new name of `image`; any other key becomes `<side>_<key>`.
     in_memory: see `Source`.
   """
 
@@ -35,9 +35,10 @@ class Domain:
     return len(self.source)
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    batch = self.source[indices]
-    names = {"image": self.side, "label": f"{self.side}_label"}
-    return {names[key]: array for key, array in batch.items()}
+    return {
+      self.side if key == "image" else f"{self.side}_{key}": array
+      for key, array in self.source[indices].items()
+    }
 
 
 class Unpaired:
