@@ -9,7 +9,7 @@ import statistics
 
 from speed import load
 
-from jaxgan import benchmark
+from jaxgan.applications import step_timing
 from jaxgan.engine import startup
 
 # (side, batch)
@@ -24,10 +24,11 @@ def main() -> None:
   print("|---|---|---|---|---|")
   for side, batch in SETTINGS:
     config = load("dcgan32", {"batch_size": batch, "data.image_size": side})
-    played = benchmark.prepare(config)
-    rounds = benchmark.rounds_for(played.play, 1.0)
+    played = step_timing.compile_step(config)
+    rounds = step_timing.steps_for(played.play, 1.0)
     seconds = statistics.median(
-      benchmark.time_of(played.play, rounds) for _ in range(benchmark.REPEATS)
+      step_timing.time_of(played.play, rounds)
+      for _ in range(step_timing.REPEATS)
     )
     flops = played.flops / batch / 1e9
     each = 1e3 * seconds / batch

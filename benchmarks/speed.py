@@ -77,7 +77,7 @@ def _serve(
   # JAX would take most of a GPU's memory, where PyTorch lives too.
   os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
   config = load(name, overrides)
-  from jaxgan import benchmark
+  from jaxgan.applications import step_timing
 
   if side == "jaxgan":
     import jax
@@ -90,7 +90,7 @@ def _serve(
       sys.exit(
         f"error: JAX sees {jax.device_count()} devices: hide all but one"
       )
-    played = benchmark.prepare(config)
+    played = step_timing.compile_step(config)
     facts = {
       "device": jax.default_backend(),
       "gflops": played.flops / 1e9,
@@ -106,10 +106,10 @@ def _serve(
   rounds = None
   connection.send(facts)
   while seconds := connection.recv():
-    rounds = rounds or benchmark.rounds_for(played.play, seconds)
-    answer = {"seconds": benchmark.time_of(played.play, rounds)}
+    rounds = rounds or step_timing.steps_for(played.play, seconds)
+    answer = {"seconds": step_timing.time_of(played.play, rounds)}
     if side == "jaxgan":
-      answer["peak"] = benchmark.peak(config.dtype) / 1e9
+      answer["peak"] = step_timing.peak(config.dtype) / 1e9
     connection.send(answer)
 
 

@@ -83,7 +83,7 @@ def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
 def step_rate(config: str, file: pathlib.Path) -> float:
   """Rounds per second of the bare step."""
   _finish(_start("benchmark", f"--config={config}", f"--json={file}"))
-  return json.loads(file.read_text())["rounds_per_second"]
+  return json.loads(file.read_text())["steps_per_second"]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the commands share: flags, and errors in one line."""
+"""Flags that several commands have, errors in one line and exit codes."""
 
 import os
 import pathlib
@@ -11,129 +11,197 @@ from typing import Any
 
 import jax
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from jaxgan import errors
 from jaxgan.engine import processes, startup
-from jaxgan.errors import InputError, SaveError, first_line
+from jaxgan.engine.workdir import write_error
+from jaxgan.errors import GameError, InputError, SaveError, first_line
 from jaxgan.evaluation.restored import RestoredRun, load
 
+# A flag belongs to the command that calls one of these functions, and commands
+# imported together may each have one of the same name.
+flags.disclaim_key_flags()
 
-def define_config() -> flags.FlagHolder:
-  """Defines the flag `--config` of a command, and returns it."""
+
+def config_flag() -> flags.FlagHolder[ConfigDict]:
+  """Defines `--config`, read from a file."""
   return config_flags.DEFINE_config_file(
     "config",
     None,
     "File of the run's config, and after a colon its preset.",
     lock_config=True,
+    allow_override=True,
   )
 
 
-def define_restored() -> SimpleNamespace:
-  """Defines the flags of a command that uses a trained run."""
-  return SimpleNamespace(
-    workdir=flags.DEFINE_string("workdir", None, "Folder of the run."),
-    step=flags.DEFINE_string(
-      "step", None, "Round of the checkpoint, or 'best'; else the newest."
-    ),
-    seed=flags.DEFINE_integer("seed", 0, "Of the samples' latents."),
-    ema=flags.DEFINE_bool("ema", True, "Whether to use averaged weights."),
+def workdir_flag(text: str = "Folder of the run.") -> flags.FlagHolder[str]:
+  """Defines `--workdir`, described by `text`."""
+  return flags.DEFINE_string("workdir", None, text, allow_override=True)
+
+
+def output_flag(text: str, default: str | None = None) -> flags.FlagHolder[str]:
+  """Defines `--output`, described by `text`."""
+  return flags.DEFINE_string("output", default, text, allow_override=True)
+
+
+def step_flag() -> flags.FlagHolder[str]:
+  """Defines `--step`, of a checkpoint."""
+  return flags.DEFINE_string(
+    "step",
+    None,
+    "Step of the checkpoint, or 'best'; by default the newest.",
+    allow_override=True,
   )
 
 
-def define_run() -> SimpleNamespace:
-  """Defines the flags of a command that compares a run with its data."""
-  return SimpleNamespace(
-    **vars(define_restored()),
-    classifier=flags.DEFINE_string(
-      "classifier",
-      "",
-      "Folder of a run of configs/classifier.py, for features; by default one "
-      "is trained for the data, once.",
-    ),
-    inception=flags.DEFINE_string(
-      "inception", "", "File of Inception's weights, for features."
-    ),
-    data_path=flags.DEFINE_string(
-      "data_path", None, "Where the data is, if not where the run found it."
-    ),
+def seed_flag(text: str = "Seed of the latents.") -> flags.FlagHolder[int]:
+  """Defines `--seed`, described by `text`."""
+  return flags.DEFINE_integer(
+    "seed", 0, text, 0, 2**32 - 1, allow_override=True
   )
 
 
-def restore(given: SimpleNamespace) -> RestoredRun:
-  """Returns the run that the flags name.
+def ema_flag() -> flags.FlagHolder[bool]:
+  """Defines `--ema`."""
+  return flags.DEFINE_bool(
+    "ema",
+    True,
+    "Use averaged weights, where there are any.",
+    allow_override=True,
+  )
+
+
+def classifier_flag() -> flags.FlagHolder[str]:
+  """Defines `--classifier`."""
+  return flags.DEFINE_string(
+    "classifier",
+    "",
+    "Folder of a run of configs/classifier.py, for features; by default one is "
+    "trained for the data, once.",
+    allow_override=True,
+  )
+
+
+def inception_flag() -> flags.FlagHolder[str]:
+  """Defines `--inception`."""
+  return flags.DEFINE_string(
+    "inception",
+    "",
+    "File of Inception's weights, for features.",
+    allow_override=True,
+  )
+
+
+def data_path_flag() -> flags.FlagHolder[str]:
+  """Defines `--data_path`."""
+  return flags.DEFINE_string(
+    "data_path",
+    None,
+    "Folder of the data; by default where the run found it.",
+    allow_override=True,
+  )
+
+
+def restore(
+  workdir: str | None, step: str | None = None, data_path: str | None = None
+) -> RestoredRun:
+  """Returns the run in a folder, as a command restores it.
+
+  Args:
+    workdir: folder of the run; None where the flag was not given.
+    step: step of the checkpoint, or "best"; by default the newest.
+    data_path: folder of the data; by default where the run found it.
 
   Raises:
-    InputError: where there is none, or a flag has an impossible value.
+    InputError: where there is no such run or checkpoint.
   """
-  if not given.workdir.value:
+  if not workdir:
     raise InputError("give --workdir=DIR, the folder of a run")
-  if not 0 <= given.seed.value < 2**32:
-    raise InputError(f"seed={given.seed.value}: give 0 to 2^32 - 1")
-  run = load(pathlib.Path(given.workdir.value), given.step.value)
-  if "data_path" in vars(given) and given.data_path.value is not None:
-    run.config.data.path = given.data_path.value
+  run = load(pathlib.Path(workdir), step)
+  if data_path is not None:
+    run.config.data.path = data_path
   return run
 
 
-def run(
-  main: Callable[..., None],
-  define: Callable[[], Any],
+def main(
+  command: Callable[..., None],
   arguments: bool = False,
+  connect: Callable[[], None] | None = None,
+  workdir: Callable[[], pathlib.Path] | None = None,
 ) -> None:
-  """Defines flags, parses them and calls `main`.
+  """Parses the flags, calls a command and ends the process.
 
-  What is the user's to mend ends the process with one line and status 1.
+  An error that the user can mend is one line, with status 1; any other comes
+  with its traceback.
 
   Args:
-    main: the command, of what `define` returns and of the arguments.
-    define: defines the flags. Importing a command defines none, since other
-      commands have flags of the same name.
-    arguments: whether it takes what is left when flags are parsed.
+    command: called with the arguments that are no flags.
+    arguments: whether there may be any.
+    connect: called before JAX looks for devices.
+    workdir: returns the folder of the run that the command trains; an error in
+      the code is then also written to `error.log` there.
   """
-  given = define()
+  flags.DEFINE_bool(
+    "traceback", False, "Show where an error was raised.", allow_override=True
+  )
 
-  def guarded(argv: list[str]) -> None:
+  def run(argv: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # errors are raised, too
     if len(argv) > 1 and not arguments:
       sys.exit(f"error: unknown argument {argv[1]!r}")
     startup.set_up()
-    sys.unraisablehook = _report
+    sys.unraisablehook = _report_unraisable
+    _find_devices(connect)
     try:
-      if hasattr(given, "coordinator"):
-        processes.connect(
-          given.coordinator.value, given.processes.value, given.process.value
-        )
-      jax.devices()
-    except InputError as e:
-      sys.exit(f"error: {e}")
-    except (RuntimeError, AssertionError):
-      platforms = os.environ.get("JAX_PLATFORMS")
-      sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
-    try:
-      main(given, *argv[1:])
+      command(*argv[1:])
     except errors.Preempted as e:
       print(e, file=sys.stderr)
       # The usual way, on which processes wait for one that still saves.
       sys.exit(e.status)
-    except Exception as e:
-      status, message = _explain(e)
-      if jax.process_count() > 1 or isinstance(e, SaveError):
-        # The usual way out would wait for the other processes, or for a thread
-        # that waits in vain for what could not be written.
-        processes.leave(status, message or traceback.format_exc())
-      if not message:
-        raise
-      sys.exit(message)
     except KeyboardInterrupt as e:
-      processes.leave(1, f"error: {str(e) or 'interrupted'}")
+      processes.leave(errors.INTERRUPTED, f"error: {str(e) or 'interrupted'}")
+    except Exception as e:
+      _end(e, workdir)
 
-  app.run(guarded, flags_parser=_parse_flags)
+  app.run(run, flags_parser=_parse_flags)
+
+
+def _find_devices(connect: Callable[[], None] | None) -> None:
+  try:
+    if connect:
+      connect()
+    jax.devices()
+  except InputError as e:
+    sys.exit(f"error: {e}")
+  except (RuntimeError, AssertionError):
+    platforms = os.environ.get("JAX_PLATFORMS")
+    sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
+
+
+def _end(error: Exception, workdir: Callable[[], pathlib.Path] | None) -> None:
+  """Ends the process with an error's line, or raises it."""
+  status, message = _explain(error)
+  text = traceback.format_exc()
+  if not message and workdir:
+    write_error(workdir(), error)
+  if message and flags.FLAGS.traceback:
+    message = f"{text}{message}"
+  if jax.process_count() > 1 or isinstance(error, SaveError):
+    # The usual way out would wait for the other processes, or for a thread
+    # that waits in vain for what could not be written.
+    processes.leave(status, message or text)
+  if not message:
+    raise error
+  sys.exit(message)
 
 
 def _explain(error: Exception) -> tuple[int, str | None]:
-  """The status and the line that a command ends with; None if unforeseen."""
-  if isinstance(error, (InputError, ArithmeticError, SaveError)):
+  """Returns the status and the line that a command ends with.
+
+  The line is None if the error is one in the code.
+  """
+  if isinstance(error, InputError | GameError | ArithmeticError | SaveError):
     return 1, f"error: {error}"
   if isinstance(error, OSError):
     file = f"{error.filename}: " if error.filename else ""
@@ -157,7 +225,7 @@ def _explain(error: Exception) -> tuple[int, str | None]:
   return 1, None
 
 
-def _report(unraisable: Any) -> None:
+def _report_unraisable(unraisable: Any) -> None:
   # Where a disk is full, the storage library closes its event loop before the
   # last of its writes has called back.
   if str(unraisable.exc_value) != "Event loop is closed":
@@ -167,22 +235,60 @@ def _report(unraisable: Any) -> None:
 def _parse_flags(argv: list[str]) -> list[str]:
   try:
     rest = flags.FLAGS(argv)
-    if "config" in flags.FLAGS:
-      if not flags.FLAGS.config:
-        raise flags.Error("give a config, such as --config=configs/wgan_gp.py")
-      _ = flags.FLAGS.config.algorithm  # raises where it could not be read
-    return rest
   except Exception as e:  # a config file is code, and may fail in any way
-    text = str(e).strip()
-    if isinstance(e, (AttributeError, KeyError)) and text[:1] in ("'", '"'):
-      # What a locked config says of a key that it does not have.
-      key = re.search(r"\w+", text)[0]
-      near = re.search(r'mean "(.*?)"', text)
-      sys.exit(
-        f"error: the config has no key {key!r}"
-        + (f"; did you mean {near[1]!r}?" if near else "")
-      )
-    # An error in a config file comes with its traceback; the last line says
-    # what is wrong.
-    line = text.splitlines()[-1].strip() if text else repr(e)
-    sys.exit(f"error: {line.removeprefix('jaxgan.config.InputError: ')}")
+    message = _explain_flags(e)
+    if message is None or "--traceback" in argv:
+      traceback.print_exc()
+    sys.exit(f"error: {message}" if message else 1)
+  if "config" in flags.FLAGS:
+    if not flags.FLAGS.config:
+      sys.exit("error: give a config, such as --config=configs/wgan_gp.py")
+    try:
+      _ = flags.FLAGS.config.algorithm
+    except OSError as e:  # raised here by what stands for a config
+      sys.exit(f"error: {str(e).splitlines()[-1].strip()}")
+  return rest
+
+
+def _explain_flags(error: Exception) -> str | None:
+  """Returns what is wrong with the flags; None if it is the config's code."""
+  chain = [error]
+  while chain[-1].__context__:
+    chain.append(chain[-1].__context__)
+  for cause in reversed(chain):
+    if isinstance(cause, InputError):  # inside of what the library makes of it
+      return str(cause)
+  for frame, _ in traceback.walk_tb(chain[-1].__traceback__):
+    if frame.f_globals["__name__"] == "config_config":
+      return None  # the library's name for a config file
+  text = str(error).strip()
+  # What a locked config says of a key that it does not have.
+  key = re.match(r"""['"\\]+(\w+)['"\\]""", text)
+  if isinstance(error, (AttributeError, KeyError)) and key:
+    near = re.search(r'mean "(.*?)"', text)
+    return f"the config has no key {key[1]!r}" + (
+      f"; did you mean {near[1]!r}?" if near else ""
+    )
+  return text.splitlines()[-1].strip() if text else repr(error)
+
+
+# Of evaluate.py.
+
+
+def define_run() -> SimpleNamespace:
+  """Defines flags that several commands have."""
+  return SimpleNamespace(
+    workdir=workdir_flag(),
+    step=step_flag(),
+    seed=seed_flag(),
+    ema=ema_flag(),
+    classifier=classifier_flag(),
+    inception=inception_flag(),
+    data_path=data_path_flag(),
+  )
+
+
+def run(command: Callable[..., None], define: Callable[[], Any]) -> None:
+  """See `main`."""
+  given = define()
+  main(lambda: command(given))

@@ -2,50 +2,54 @@
 
 import pathlib
 import signal
-from types import SimpleNamespace
 
 import jax
 from absl import flags
 
 from jaxgan import cli
-from jaxgan.engine.processes import leave
+from jaxgan.engine import processes
 from jaxgan.errors import PREEMPTED
 from jaxgan.train import train
 
-
-def define() -> SimpleNamespace:
-  """Defines the flags of the command."""
-  return SimpleNamespace(
-    config=cli.define_config(),
-    workdir=flags.DEFINE_string(
-      "workdir",
-      None,
-      "Folder of the run; by default runs/<config>, or runs/<config>_<preset>.",
-    ),
-    coordinator=flags.DEFINE_string(
-      "coordinator",
-      None,
-      "Where several processes train together: host:port of the first, or "
-      "'auto' for what the cluster says.",
-    ),
-    processes=flags.DEFINE_integer("processes", None, "How many they are."),
-    process=flags.DEFINE_integer("process", None, "Which this is, from 0."),
-  )
+_CONFIG = cli.config_flag()
+_WORKDIR = cli.workdir_flag(
+  "Folder of the run; by default runs/<config>, or runs/<config>_<preset>."
+)
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator",
+  None,
+  "Address of the first of several processes that train together, host:port, "
+  "or 'auto' to ask the cluster.",
+)
+_PROCESSES = flags.DEFINE_integer("processes", None, "Number of processes.")
+_PROCESS = flags.DEFINE_integer(
+  "process", None, "Index of this process, from 0."
+)
 
 
-def main(given: SimpleNamespace) -> None:
+def _connect() -> None:
+  processes.connect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+
+
+def _workdir() -> pathlib.Path:
+  if _WORKDIR.value is not None:
+    return pathlib.Path(_WORKDIR.value)
+  file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
+  name = pathlib.Path(file).stem
+  return pathlib.Path("runs", f"{name}_{preset}" if preset else name)
+
+
+def main() -> None:
   """Trains the config of the flags."""
-  workdir = given.workdir.value
-  if workdir is None:
-    file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
-    name = pathlib.Path(file).stem
-    workdir = pathlib.Path("runs", f"{name}_{preset}" if preset else name)
-  # There is nothing to save before the first round.
-  told = "told to end before the first round; the same command begins again"
+  # There is nothing to save before the first step.
+  message = "told to end before the first step; the same command begins again"
   if jax.process_count() == 1:
-    signal.signal(signal.SIGTERM, lambda *_: leave(PREEMPTED, told))
+    signal.signal(
+      signal.SIGTERM,
+      lambda *_: processes.leave(PREEMPTED, message),
+    )
   try:
-    train(given.config.value, workdir)
+    train(_CONFIG.value, _workdir())
   except KeyboardInterrupt as e:
     raise KeyboardInterrupt(
       "interrupted; the same command resumes at the last checkpoint, if there "
@@ -54,4 +58,4 @@ def main(given: SimpleNamespace) -> None:
 
 
 if __name__ == "__main__":
-  cli.run(main, define)
+  cli.main(main, connect=_connect, workdir=_workdir)

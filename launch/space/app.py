@@ -5,15 +5,16 @@ import sys
 
 from absl import logging
 
-from jaxgan import demo, runtime, showcase
-from jaxgan.config import InputError
+from jaxgan.applications import demo_models, demo_page
+from jaxgan.engine import startup
+from jaxgan.errors import InputError
 
 if __name__ == "__main__":
   logging.set_verbosity(logging.ERROR)
-  runtime.set_up()
+  startup.set_up()
   runs = pathlib.Path(__file__).parent / "runs"
-  found = [x.parent for x in sorted(runs.glob("*/checkpoints"))]
+  workdirs = [x.parent for x in sorted(runs.glob("*/checkpoints"))]
   try:
-    demo.serve(showcase.load([str(workdir) for workdir in found]))
+    demo_page.serve(demo_models.load([str(workdir) for workdir in workdirs]))
   except InputError as e:
     sys.exit(f"error: {e}")

@@ -1,4 +1,4 @@
-"""What `runtime.set_up` does, in processes of its own."""
+"""What `startup.set_up` does, in processes of its own."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ import pytest
 from helpers.environment import CONFIGS
 
 SCRIPT = """
-from jaxgan import runtime
-runtime.set_up()
+from jaxgan.engine import startup
+startup.set_up()
 import jax, os
 f = jax.jit(lambda x: jax.lax.sort(x @ x @ x) + x)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

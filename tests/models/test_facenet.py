@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import jax
 import numpy as np
@@ -14,10 +14,11 @@ from helpers.configs import load_config, shrink
 from helpers.games import first_of, loss_of, start
 from helpers.torch_networks import randomised, saved
 
-from jaxgan import algorithms, import_torch
+from jaxgan import algorithms
 from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
 from jaxgan.game import sampling_variables, with_pretrained
+from jaxgan.interop import facenet_run
 from jaxgan.models import facenet
 
 torch = pytest.importorskip("torch")
@@ -53,7 +54,7 @@ def published():
 def workdir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("facenet")
   file = saved(published(), folder / "vggface2.pt")
-  import_torch.import_facenet(file, folder / "run")
+  facenet_run.import_file(file, folder / "run")
   return folder / "run"
 
 
@@ -92,7 +93,7 @@ def test_the_run_is_a_classifier_of_people(workdir, capsys):
   kept = sum(x.nbytes for x in jax.tree.leaves(found.state))
   assert kept < 4.01 * sum(leaves) + 4 * 40_000  # once, and the statistics
   for people, name in ((8631, "vgg_face2"), (10575, "casia_webface")):
-    assert import_torch._PEOPLE[people] == name
+    assert facenet_run.PEOPLE[people] == name
 
 
 def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
@@ -102,7 +103,7 @@ def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
   state = published().state_dict()
   entries = {k: x for k, x in state.items() if not re.match(r".*_\d\.[1-9]", k)}
   torch.save(entries, tmp_path / "small.pt")
-  import_torch.import_facenet(tmp_path / "small.pt", tmp_path / "net")
+  facenet_run.import_file(tmp_path / "small.pt", tmp_path / "net")
   config = shrink(load_config("dtn", "faces"))
   config.features = load_config("dtn", "faces").features
   config.features.update(workdir=str(tmp_path / "net"), image_size=80)
@@ -137,32 +138,9 @@ def test_other_files_are_refused(tmp_path):
     file = tmp_path / "weights.pt"
     torch.save({**network.state_dict(), **change}, file)
     with pytest.raises(InputError, match=f"is no InceptionResnetV1: {message}"):
-      import_torch.import_facenet(file, tmp_path / "run")
+      facenet_run.import_file(file, tmp_path / "run")
   assert not (tmp_path / "run").exists()
   (tmp_path / "full").mkdir()
   (tmp_path / "full" / "file").touch()
   with pytest.raises(InputError, match="give a new --workdir"):
-    import_torch.import_facenet(file, tmp_path / "full")
-
-
-def test_the_command(workdir, tmp_path):
-  def flag(value):
-    return SimpleNamespace(value=value)
-
-  def given(features, **files):
-    files = {name: flag(files.get(name)) for name in import_torch._FLAGS}
-    return SimpleNamespace(
-      files=files, features=flag(features), image_size=flag(None),
-      workdir=flag(str(tmp_path / "run")),
-    )  # fmt: skip
-
-  file = f"{workdir.parent}/vggface2.pt"
-  for wrong, message in (
-    (given(None), "or --features=FILE"),
-    (given(file, generator=file), "or --features=FILE"),
-    (given(file, critic=file), "give no other file"),
-  ):
-    with pytest.raises(InputError, match=message):
-      import_torch.main(wrong)
-  import_torch.main(given(file))
-  assert restored.load(tmp_path / "run").state.step == 0
+    facenet_run.import_file(file, tmp_path / "full")

@@ -8,8 +8,9 @@ from helpers.files import write_images
 from helpers.runs import command
 from PIL import Image
 
-from jaxgan import algorithms, data, translate
+from jaxgan import algorithms, data
 from jaxgan.algorithms.one_sided import FORWARD
+from jaxgan.applications import translator
 from jaxgan.data import images
 from jaxgan.data.pixels import to_float, to_uint8
 from jaxgan.errors import InputError
@@ -36,7 +37,7 @@ def test_images_of_the_training_size_are_what_the_generator_makes(
 ):
   found = restored.load(runs / "cyclegan")
   image = grey((16, 16))
-  made = translate.translator(found, direction)(image).image
+  made = translator.create(found, direction)(image).image
   params, model_state = sampling_variables(found.state)
   ways = {way.name: way for way in found.game.directions}
   start, result = ways[direction].source, ways[direction].output
@@ -50,7 +51,7 @@ def test_images_of_the_training_size_are_what_the_generator_makes(
 @pytest.mark.parametrize("size", [(40, 24), (17, 31), (16, 16), (7, 9)])
 def test_sizes_are_kept(runs, size, native):
   found = restored.load(runs / "cyclegan")
-  made = translate.translator(found, native=native)(grey(size)).image
+  made = translator.create(found, native=native)(grey(size)).image
   assert (made.size, made.mode) == (size, "L")
 
 
@@ -64,14 +65,14 @@ def test_by_default_the_network_sees_the_scale_of_training(runs):
 
   found = found._replace(game=found.game._replace(sample=sample))
   image = grey((48, 24))
-  kept = translate.translator(found, native=True)(image)
+  kept = translator.create(found, native=True)(image)
   np.testing.assert_array_equal(np.asarray(kept.image), np.asarray(image))
   assert seen == [(24, 48)]
-  translate.translator(found)(image)
+  translator.create(found)(image)
   assert seen == [(16, 32)]
   # A margin that training cuts off is not what counts.
   found.config.data.source.pad = -4
-  translate.translator(found)(grey((28, 28)))
+  translator.create(found)(grey((28, 28)))
   assert seen == [(22, 22)]
 
 
@@ -82,7 +83,7 @@ def test_noise_of_pix2pix(runs):
   found = found._replace(game=algorithms.create(found.config))
 
   def made(**how):
-    return np.asarray(translate.translator(found, **how)(grey((16, 16))).image)
+    return np.asarray(translator.create(found, **how)(grey((16, 16))).image)
 
   np.testing.assert_array_equal(made(), made())
   assert (made() != made(seed=1)).any()
@@ -95,7 +96,7 @@ def test_noise_of_pix2pix(runs):
 def test_dtn_translates_the_central_part(runs, size):
   found = restored.load(runs / "dtn")
   image = grey(size)
-  made = translate.translator(found)(image)
+  made = translator.create(found)(image)
   side = min(size)
   assert (made.image.size, made.image.mode) == ((side, side), "L")
   # As training would have read it.
@@ -112,40 +113,40 @@ def test_dtn_translates_the_central_part(runs, size):
   if size == (16, 16):
     np.testing.assert_allclose(made.image, expected[0, ..., 0], atol=1)
   with pytest.raises(InputError, match="16x16 alone: leave --native out"):
-    translate.translator(found, native=True)
+    translator.create(found, native=True)
 
 
 def test_a_margin_that_training_cuts_off(runs):
   found = restored.load(runs / "dtn")
   found.config.data.source.pad = -4
   image = grey((28, 28))
-  made = translate.translator(found)(image)
+  made = translator.create(found)(image)
   assert made.image.size == (20, 20)
   found.config.data.source.pad = 0
-  inner = translate.translator(found)(image.crop((4, 4, 24, 24)))
+  inner = translator.create(found)(image.crop((4, 4, 24, 24)))
   np.testing.assert_array_equal(made.image, inner.image)
   found.config.data.source.pad = -4
   with pytest.raises(InputError, match="of which pad=-4 leaves none"):
-    translate.translator(found)(grey((8, 8)))
+    translator.create(found)(grey((8, 8)))
 
 
 def test_limits(runs, monkeypatch):
   found = restored.load(runs / "cyclegan")
-  go = translate.translator(found, native=True)
+  go = translator.create(found, native=True)
   with pytest.raises(InputError, match="too small"):
     go(grey((1, 16)))
-  monkeypatch.setattr(translate, "_LARGEST", 1000)
+  monkeypatch.setattr(translator, "_MAX_PIXELS", 1000)
   with pytest.raises(InputError, match="--native"):
     go(grey((40, 40)))
   with pytest.raises(InputError, match="cut it"):
-    translate.translator(found)(grey((400, 2)))
+    translator.create(found)(grey((400, 2)))
 
 
 def test_what_cannot_translate(runs):
   with pytest.raises(InputError, match="knows forward"):
-    translate.translator(restored.load(runs / "pix2pix"), "backward")
+    translator.create(restored.load(runs / "pix2pix"), "backward")
   with pytest.raises(InputError, match="does not translate"):
-    translate.translator(restored.load(runs / "nsgan"))
+    translator.create(restored.load(runs / "nsgan"))
 
 
 def test_a_folder_by_the_command(runs, tmp_path):
@@ -183,5 +184,5 @@ def test_bad_paths(tmp_path, given, output, message):
   write_images(tmp_path / "full", 1)
   (tmp_path / "empty").mkdir()
   with pytest.raises(InputError, match=message):
-    translate._files(tmp_path / given, tmp_path / output)
+    translator.match_files(tmp_path / given, tmp_path / output)
   assert len(list((tmp_path / "in").iterdir())) == 1

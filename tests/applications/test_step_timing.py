@@ -8,7 +8,8 @@ import pytest
 from helpers.configs import load_config, shrink
 from helpers.environment import ROOT
 
-from jaxgan import algorithms, benchmark
+from jaxgan import algorithms
+from jaxgan.applications import step_timing
 from jaxgan.models.layers.cpu import convolutions
 from jaxgan.train_step import make_train_step
 
@@ -22,35 +23,35 @@ def conv(x, w):
 
 def test_flops_of_products_and_loops():
   a, b = jnp.ones((3, 7, 5)), jnp.ones((3, 5, 4))
-  assert benchmark.count_flops(jnp.matmul, a, b) == 2 * 3 * 7 * 5 * 4
+  assert step_timing.count_flops(jnp.matmul, a, b) == 2 * 3 * 7 * 5 * 4
 
   def loop(x):
     return jax.lax.scan(lambda x, _: (x @ x, None), x, length=6)[0]
 
-  assert benchmark.count_flops(loop, jnp.ones((4, 4))) == 6 * 2 * 4**3
+  assert step_timing.count_flops(loop, jnp.ones((4, 4))) == 6 * 2 * 4**3
 
 
 def test_flops_of_a_convolution_and_its_gradients():
-  assert benchmark.count_flops(conv, X, W) == ONE
+  assert step_timing.count_flops(conv, X, W) == ONE
   # The convolution itself, and one as large for each gradient that is used.
   loss = lambda x, w: jnp.sin(conv(x, w)).sum()  # noqa: E731
-  assert benchmark.count_flops(jax.grad(loss), X, W) == 2 * ONE
+  assert step_timing.count_flops(jax.grad(loss), X, W) == 2 * ONE
   both = jax.grad(loss, argnums=(0, 1))
-  assert benchmark.count_flops(both, X, W) == 3 * ONE
+  assert step_timing.count_flops(both, X, W) == 3 * ONE
 
 
 def test_what_no_result_needs_is_not_counted():
-  assert benchmark.count_flops(lambda x, w: (conv(x, w), x)[1], X, W) == 0
+  assert step_timing.count_flops(lambda x, w: (conv(x, w), x)[1], X, W) == 0
 
 
 @pytest.mark.slow
 def test_figures(monkeypatch):
-  monkeypatch.setattr(benchmark, "REPEATS", 2)
-  monkeypatch.setattr(benchmark, "peak", lambda dtype: 1e9)
+  monkeypatch.setattr(step_timing, "REPEATS", 2)
+  monkeypatch.setattr(step_timing, "peak", lambda dtype: 1e9)
   config = shrink(load_config("mixture", "ring_nsgan"))
-  figures = benchmark.measure(config, seconds=0.01)
-  rate = figures["rounds_per_second"]
-  assert rate * figures["milliseconds_per_round"] == pytest.approx(1000)
+  figures = step_timing.measure(config, seconds=0.01)
+  rate = figures["steps_per_second"]
+  assert rate * figures["milliseconds_per_step"] == pytest.approx(1000)
   assert figures["images_per_second"] == pytest.approx(16 * rate)
   assert figures["gflops_per_second"] > 0
   assert figures["memory_mib"] > 0
@@ -58,13 +59,13 @@ def test_figures(monkeypatch):
 
 def test_flops_are_those_of_all_devices():
   config = shrink(load_config("mixture", "ring_nsgan"))
-  on_all = benchmark.prepare(config).flops
+  on_all = step_timing.compile_step(config).flops
   config.batch_size //= jax.device_count()
   images = jax.ShapeDtypeStruct((1, config.batch_size, 2), "float32")
   algorithm = algorithms.create(config)
   _, state = algorithms.initial_state(config, algorithm)
   step = make_train_step(algorithm, jax.random.key(1), config.ema_decay)
-  on_one = benchmark.count_flops(step, state, {"image": images})
+  on_one = step_timing.count_flops(step, state, {"image": images})
   assert on_all == jax.device_count() * on_one > 0
 
 
@@ -94,7 +95,7 @@ def test_the_pytorch_peer_computes_as_much(peer):
   theirs = peer.prepare(config, False, "cpu")
   with FlopCounterMode(display=False) as counter:
     theirs.play(1)
-  ours = benchmark.prepare(config).flops
+  ours = step_timing.compile_step(config).flops
   assert counter.get_total_flops() == pytest.approx(ours, rel=0.02)
 
 

@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import io
 import os
-import pathlib
 import re
 import shutil
 import socket
@@ -21,15 +20,17 @@ from helpers.environment import ONE_DEVICE, ROOT
 from helpers.runs import command
 from PIL import Image
 
-from jaxgan import demo
-from jaxgan.applications import demo_models
-from jaxgan.applications import export_space as space_lib
+from jaxgan.applications import (
+  demo_models,
+  demo_page,
+  export_space,
+  translator,
+)
 from jaxgan.config import flatten
 from jaxgan.errors import InputError
 from jaxgan.evaluation import restored, sampling
 from jaxgan.game import sampling_variables
 from jaxgan.train import train
-from jaxgan.translate import translator
 from jaxgan.viewing import pictures
 
 pytestmark = pytest.mark.slow
@@ -167,9 +168,9 @@ def test_an_example_is_clicked_and_translated(page, runs):
   found = restored.load(runs / "dtn")
   entry = demo_models.Entry("", runs / "dtn", found)
   for address, image in zip(
-    (first, second), demo_models.examples(entry, "forward"), strict=False
+    (first, second), demo_models.examples(entry, "source"), strict=False
   ):
-    expected = translator(found)(image).image
+    expected = translator.create(found)(image).image
     np.testing.assert_allclose(
       pixels(page, address).astype(int), np.asarray(expected), atol=2
     )
@@ -311,18 +312,18 @@ def test_what_cannot_be_shown(runs, tmp_path, monkeypatch):
     demo_models.load([str(runs / "nsgan"), str(runs / "nsgan" / ".")])
   monkeypatch.setitem(sys.modules, "gradio", None)
   with pytest.raises(InputError, match=r"pip install 'jaxgan\[demo\]'"):
-    demo.page([])
+    demo_page.page([])
 
 
 def test_addresses_that_cannot_be_had():
   with socket.create_server(("127.0.0.1", 0)) as taken:
     port = taken.getsockname()[1]
     with pytest.raises(InputError, match=f"port {port} .*another --host or"):
-      demo._check_address("127.0.0.1", port)
+      demo_page._check_address("127.0.0.1", port)
   for host in ("256.1.1.1", "203.0.113.7"):
     with pytest.raises(InputError, match=f"cannot listen at {host}, port any"):
-      demo._check_address(host, 0)
-  demo._check_address("127.0.0.1", 0)
+      demo_page._check_address(host, 0)
+  demo_page._check_address("127.0.0.1", 0)
 
 
 def test_two_runs_of_one_name(runs, tmp_path):
@@ -331,7 +332,7 @@ def test_two_runs_of_one_name(runs, tmp_path):
   entries = demo_models.load(given)
   assert [entry.name for entry in entries] == ["nsgan", given[1]]
   with pytest.raises(InputError, match="two runs are named nsgan"):
-    space_lib.export(entries, tmp_path / "space")
+    export_space.export(entries, tmp_path / "space")
 
 
 # The export.
@@ -423,11 +424,11 @@ def test_an_export_overwrites_nothing(runs, tmp_path, monkeypatch):
   entries = demo_models.load([str(runs / "nsgan")])
   (tmp_path / "file").touch()
   with pytest.raises(InputError, match="give another --export"):
-    space_lib.export(entries, tmp_path)
-  inside = pathlib.Path(demo.__file__).parent / "space_out"
+    export_space.export(entries, tmp_path)
+  inside = export_space.PACKAGE / "space_out"
   with pytest.raises(InputError, match="lies in .*jaxgan: give another"):
-    space_lib.export(entries, inside)
+    export_space.export(entries, inside)
   assert not inside.exists()
-  monkeypatch.setattr(space_lib, "TEMPLATE", tmp_path / "none")
+  monkeypatch.setattr(export_space, "TEMPLATE", tmp_path / "none")
   with pytest.raises(InputError, match="from a checkout of jaxgan"):
-    space_lib.export(entries, tmp_path / "space")
+    export_space.export(entries, tmp_path / "space")

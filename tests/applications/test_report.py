@@ -5,7 +5,7 @@ import json
 import pytest
 from helpers.configs import load_config, shrink
 
-from jaxgan import compare
+from jaxgan.applications import report
 from jaxgan.engine.workdir import write_atomically
 from jaxgan.train import train
 
@@ -42,7 +42,7 @@ def entries(workdir, *evaluations):
   names = ("gan", "nsgan")
   for name, contents in zip(names, evaluations, strict=False):
     write_atomically(workdir / name / "evaluation.json", json.dumps(contents))
-  return [compare.read(workdir / name, name) for name in names]
+  return [report.read(workdir / name, name) for name in names]
 
 
 def test_one_protocol(workdir):
@@ -52,10 +52,10 @@ def test_one_protocol(workdir):
                      translated={"data": {"target": {"path": "z"}}},
                      versions={"python": "3.12.0"})  # fmt: skip
   found = entries(workdir, evaluation(), other)
-  table = compare.results(found)
+  table = report.results(found)
   head, gan, nsgan, floor = table
   assert head == [
-    "run", "rounds", "time", "parameters", "digits-FID ↓", "digits-IS ↑",
+    "run", "steps", "time", "parameters", "digits-FID ↓", "digits-IS ↑",
   ]  # fmt: skip
   # 8 -> 16, 16, 16 -> 256 with batch norm; 256 -> 16, 16 -> 1.
   generator = 8 * 16 + 2 * 16 * 16 + 6 * 16 + 17 * 256
@@ -65,22 +65,22 @@ def test_one_protocol(workdir):
   assert nsgan[1] == "2 (evaluated: 1)"
   assert floor[0] == "real, held out"
   assert floor[-2:] == ["0.5", "0.5"]
-  assert [title for title, _ in compare.tables(found)] == [
+  assert [title for title, _ in report.tables(found)] == [
     "Results", "Configs, where they differ",
   ]  # fmt: skip
-  _, *rows = compare.tables(found)[1][1]
+  _, *rows = report.tables(found)[1][1]
   assert rows == [["loss", "minimax", "non_saturating"]]
 
 
 def test_other_protocols_are_marked(workdir):
   found = entries(workdir, evaluation(), evaluation(samples=99))
-  head, gan, nsgan, *floors = compare.results(found)
+  head, gan, nsgan, *floors = report.results(found)
   assert head[1] == "protocol"
   assert (gan[1], nsgan[1]) == ("A", "B")
   assert [row[:2] for row in floors] == [
     ["real, held out", "A"], ["real, held out", "B"],
   ]  # fmt: skip
-  title, table = compare.tables(found)[1]
+  title, table = report.tables(found)[1]
   assert "not comparable" in title
   assert table == [["", "A", "B"], ["samples", "100", "99"]]
 
@@ -100,7 +100,7 @@ def test_seeds_are_put_together(workdir):
 
   found = [run("x_0", 0, 1.0), run("y_0", 0, 7.0, loss="hinge"),
            run("x_1", 1, 2.0), run("x_2", 2, 6.0)]  # fmt: skip
-  (_, _), (title, table), (_, configs) = compare.tables(found)
+  (_, _), (title, table), (_, configs) = report.tables(found)
   assert title == "Over seeds: mean (lowest to highest)"
   assert table == [
     ["runs", "seeds", "time", "a ↓", "b ↑"],
@@ -112,11 +112,11 @@ def test_seeds_are_put_together(workdir):
   other = found[3]._replace(
     evaluation={**found[3].evaluation, "protocol": {"samples": 3}}
   )
-  groups = compare.same_but_seed([*found[:3], other])
+  groups = report.same_but_seed([*found[:3], other])
   assert [len(group) for group in groups] == [2, 1, 1]
   # A copy is no other seed, and has no time of its own.
   copy = found[0]._replace(name="copy", rows=[])
-  (_, row) = compare.over_seeds([[found[0], copy]])
+  (_, row) = report.over_seeds([[found[0], copy]])
   assert row[:3] == ["x_0 to copy", "1", "1 min 0 s"]
 
 
@@ -134,31 +134,31 @@ def test_seeds_are_put_together(workdir):
 )
 def test_what_is_missing_or_broken_is_said(workdir, contents, capsys):
   found = entries(workdir, evaluation(), contents)
-  table = compare.results(found)
+  table = report.results(found)
   assert table[2][1] == "not evaluated"
   assert table[2][5:] == ["-", "-"]
   assert ("warning" in capsys.readouterr().err) == (contents != {})
-  assert "nsgan" in compare.page(found)
+  assert "nsgan" in report.page(found)
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-  assert compare.read(tmp_path, "x") is None
-  assert compare.read(tmp_path / "none", "x") is None
+  assert report.read(tmp_path, "x") is None
+  assert report.read(tmp_path / "none", "x") is None
   # A single file is enough to show something.
   (tmp_path / "metrics.jsonl").write_text(
     '{"step": 12345, "a": 1, "b": "x", "rounds_per_second": 0}\n'
     '{"step": "8"}\nnull\nbroken'
   )
-  entry = compare.read(tmp_path, "x")
-  assert compare.results([entry])[1][:4] == ["x", "not evaluated", "12345",
+  entry = report.read(tmp_path, "x")
+  assert report.results([entry])[1][:4] == ["x", "not evaluated", "12345",
                                              "-"]  # fmt: skip
-  assert "<img" in compare.page([entry])
+  assert "<img" in report.page([entry])
 
 
 def test_the_page_stands_alone(workdir):
   found = entries(workdir, evaluation(), evaluation())
   found[0] = found[0]._replace(name="<gan>$_$a\\frac{$")
-  page = compare.page(found)
+  page = report.page(found)
   assert "<gan>" not in page
   assert "&lt;gan&gt;$_$a\\frac{$" in page
   assert page.count('src="data:image/png;base64,') == 3  # curves, two grids
@@ -166,6 +166,6 @@ def test_the_page_stands_alone(workdir):
 
 
 def test_markdown():
-  assert compare.markdown([["a", "b|c"], ["1", "2"]]) == (
+  assert report.markdown([["a", "b|c"], ["1", "2"]]) == (
     "| a | b\\|c |\n| --- | --- |\n| 1 | 2 |"
   )

@@ -6,7 +6,8 @@ from helpers.configs import load_config, shrink
 from helpers.runs import command
 from PIL import Image
 
-from jaxgan import data, sample
+from jaxgan import data
+from jaxgan.applications import latent_walks, neighbours, sample_files
 from jaxgan.errors import InputError
 from jaxgan.evaluation import feature_nets, restored, sampling
 from jaxgan.game import sampling_variables
@@ -49,7 +50,7 @@ def test_draws_are_numbered(found):
 
 def test_interpolations_lead_from_sample_to_sample(found):
   ends = draw(found, 0, 6)
-  rows = sample.interpolations(*found, 0, 3, 5)
+  rows = latent_walks.interpolations(*found, 0, 3, 5)
   assert rows.shape == (3, 5, 16, 16, 1)
   for i in range(3):
     np.testing.assert_allclose(rows[i, 0].astype(int), ends[2 * i], atol=1)
@@ -57,7 +58,7 @@ def test_interpolations_lead_from_sample_to_sample(found):
 
 
 def test_walks_are_closed(found):
-  ways = sample.walks(*found, 0, 3, 4)
+  ways = latent_walks.walks(*found, 0, 3, 4)
   assert ways.shape == (16, 12, 16, 16, 1)
   ends = draw(found, 0, 48).reshape(16, 3, 16, 16, 1)
   np.testing.assert_allclose(ways[:, ::4].astype(int), ends, atol=1)
@@ -73,7 +74,7 @@ def test_neighbours_are_the_nearest_of_all(found, monkeypatch):
   source = data.create(found[0].config.data)
   images = source[np.arange(len(source))]["image"]
   shown = images[[5, 700]]
-  rows = sample.neighbours(found[0], shown)
+  rows = neighbours.nearest(found[0], shown)
   assert rows.shape == (2, 8, 16, 16, 1)
   embed = np.asarray(net.apply(net.variables, images)[0])
   for row, i in zip(rows, (5, 700), strict=True):
@@ -86,13 +87,13 @@ def test_neighbours_are_the_nearest_of_all(found, monkeypatch):
 
 def test_folder(found, tmp_path):
   images = draw(found, 0, 11)
-  sample.write_folder([images[:8], images[8:]], 11, tmp_path / "new")
+  sample_files.write_folder([images[:8], images[8:]], 11, tmp_path / "new")
   paths = sorted((tmp_path / "new").iterdir())
   assert [p.name for p in paths[::10]] == ["00000.png", "00010.png"]
   for path, image in zip(paths, images, strict=True):
     np.testing.assert_array_equal(np.asarray(Image.open(path)), image[..., 0])
   with pytest.raises(InputError, match="holds something"):
-    sample.write_folder([images], 11, tmp_path / "new")
+    sample_files.write_folder([images], 11, tmp_path / "new")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 from functools import partial
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -21,12 +20,12 @@ from helpers.torch_networks import (
   theirs,
 )
 
-from jaxgan import import_torch, models
+from jaxgan import models
 from jaxgan.config import differences
 from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
 from jaxgan.game import sampling_variables
-from jaxgan.interop import pytorch_cyclegan
+from jaxgan.interop import pytorch_cyclegan, translation_runs
 
 torch = pytest.importorskip("torch")
 
@@ -35,29 +34,14 @@ nn = torch.nn
 BATCH, INSTANCE = nn.BatchNorm2d, nn.InstanceNorm2d
 
 
-def import_files(folder, networks, **others):
-  """Runs the command on networks by flag; returns the run that it made."""
+def import_files(folder, networks, image_size=None):
+  """Imports networks by flag; returns the run and its description."""
   files = {
     flag: str(saved(network, folder / f"{flag}.pth"))
     for flag, network in networks.items()
   }
-  import_torch.main(given(files, workdir=str(folder / "run"), **others))
-  return restored.load(folder / "run")
-
-
-def given(files, workdir=None, image_size=None, features=None):
-  """Flags as `define` returns them."""
-
-  def flag(value):
-    return SimpleNamespace(value=value)
-
-  flags = ("generator", "generator_back", "critic", "critic_back")
-  return SimpleNamespace(
-    files={name: flag(files.get(name)) for name in flags},
-    workdir=flag(workdir),
-    image_size=flag(image_size),
-    features=flag(features),
-  )
+  text = translation_runs.import_files(files, folder / "run", image_size)
+  return restored.load(folder / "run"), text
 
 
 def check_run(found, folder, changed=()):
@@ -92,10 +76,10 @@ def judge(found, name, x):
   return apply(player)[..., None]
 
 
-def test_pix2pix(tmp_path, capsys):
+def test_pix2pix(tmp_path):
   generator = randomised(UNet(BATCH, 8, downs=5, channels=(3, 1)))
   critic = randomised(PatchGAN(BATCH, 4, layers=2, channels=4))
-  found = import_files(
+  found, out = import_files(
     tmp_path, {"generator": generator, "critic": critic}, image_size=32
   )
   check_run(found, tmp_path)
@@ -111,7 +95,6 @@ def test_pix2pix(tmp_path, capsys):
   inputs = found.game.inputs(jax.random.split(jax.random.key(0)))
   noisy = sample(found, {"source": x, **inputs})[name]
   assert np.abs(noisy - y).max() > 0.1
-  out = capsys.readouterr().out
   assert "U-Net, 5 downs, batch norm, width 8, 3 channels to 1, " in out
   assert "PatchGAN, 2 layers, batch norm, width 4, 4 channels to 1, " in out
   assert "note" not in out
@@ -121,7 +104,7 @@ def test_pix2pix(tmp_path, capsys):
 @pytest.mark.parametrize(
   ("norm", "channels"), [(INSTANCE, (3, 3)), (BATCH, (1, 3))]
 )
-def test_cyclegan(norm, channels, tmp_path, capsys):
+def test_cyclegan(norm, channels, tmp_path):
   networks = {
     "generator": randomised(ResNet(norm, 8, 2, channels=channels)),
     "generator_back": randomised(ResNet(norm, 8, 2, channels=channels[::-1])),
@@ -129,7 +112,7 @@ def test_cyclegan(norm, channels, tmp_path, capsys):
   }
   with torch.no_grad():  # of equal networks, one could take the other's place
     networks["generator_back"].model[1].weight *= -1
-  found = import_files(tmp_path, networks, image_size=32)
+  found, out = import_files(tmp_path, networks, image_size=32)
   same = channels[0] == channels[1]
   check_run(found, tmp_path, () if same else ("weights.identity",))
   assert found.config.algorithm == "cyclegan"
@@ -147,14 +130,13 @@ def test_cyclegan(norm, channels, tmp_path, capsys):
     judge(found, "source", batch["source"]),
     theirs(networks["critic_back"], batch["source"]),
   )
-  out = capsys.readouterr().out
   assert "note: the critic has fresh weights: no --critic was given" in out
   assert out.count("note:") == 1
 
 
-def test_single_resnet(tmp_path, capsys):
+def test_single_resnet(tmp_path):
   generator = randomised(ResNet(INSTANCE, 8, 2, dropout=True))
-  found = import_files(tmp_path, {"generator": generator}, image_size=64)
+  found, out = import_files(tmp_path, {"generator": generator}, image_size=64)
   check_run(found, tmp_path, ["batch_size"])
   assert found.config.algorithm == "l1_translation"
   x = images(2, 64, 64, 3)
@@ -162,7 +144,6 @@ def test_single_resnet(tmp_path, capsys):
   assert_same_images(
     "sampled", sample(found, {"source": x})[name], theirs(generator, x)
   )
-  out = capsys.readouterr().out
   assert "ResNet, 2 blocks, instance norm, width 8, 3 channels to 3, " in out
   assert "; its dropout is left out" in out
   assert "note: the critic has fresh weights" in out
@@ -172,7 +153,7 @@ def test_two_unets_are_of_cyclegan(tmp_path):
   file = saved(UNet(INSTANCE, 4, downs=5), tmp_path / "net.pth")
   network = pytorch_cyclegan.read(file, "generator")
   networks = {"generator": network, "generator_back": network}
-  config = import_torch.create_config(networks)
+  config = translation_runs.create_config(networks)
   assert config.algorithm == "cyclegan"
   assert config.generator.name == "unet" and not config.generator.dropout
   assert config.data.image_size == 32
@@ -185,7 +166,7 @@ def test_two_unets_are_of_cyclegan(tmp_path):
 def test_default_image_size(create, size, tmp_path):
   file = saved(create(BATCH, 4), tmp_path / "net.pth")
   networks = {"generator": pytorch_cyclegan.read(file, "generator")}
-  config = import_torch.create_config(networks)
+  config = translation_runs.create_config(networks)
   assert config.data.image_size == size
   assert config.critic.width == 64 and config.critic.norm == "batch"
 
@@ -262,17 +243,26 @@ def test_networks_that_do_not_fit_are_refused(networks, message, tmp_path):
 
 
 def test_impossible_flags_are_refused(tmp_path):
-  for files, workdir, message in (
-    ({}, "run", "give --generator=FILE"),
-    ({"critic": "net.pth"}, "run", "give --generator=FILE"),
-    ({"generator": "net.pth"}, None, "give --workdir=DIR"),
-    ({"generator": "net.pth"}, str(tmp_path), "holds a run or other files"),
-  ):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match=message):
-      import_torch.main(given(files, workdir))
   network = SMALL["resnet"](BATCH)
   for size, message in ((2, "image_size=2: give 4"), (16, "are too small")):
     with pytest.raises(InputError, match=message):
       import_files(tmp_path, {"generator": network}, image_size=size)
+  assert not (tmp_path / "run").exists()
+  for arguments, message in (
+    ([], "give --generator=FILE"),
+    (["--critic=net.pth", "--workdir=run"], "give --generator=FILE"),
+    (["--generator=net.pth"], "give --workdir=DIR"),
+    (["--generator=net.pth", "--features=net.pt"], "give --generator=FILE"),
+    (
+      ["--features=net.pt", "--critic=net.pth", "--workdir=run"],
+      "give no other file",
+    ),
+    (
+      ["--generator=net.pth", f"--workdir={tmp_path}"],
+      "holds a run or other files",
+    ),
+  ):
+    result = command("import_torch", *arguments, cwd=tmp_path)
+    assert result.returncode == 1
+    assert message in result.stderr
   assert not (tmp_path / "run").exists()

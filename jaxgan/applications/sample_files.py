@@ -1,0 +1,130 @@
+"""Pictures and folders of a trained run's samples."""
+
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from jaxgan import data
+from jaxgan.applications import latent_walks, neighbours
+from jaxgan.engine.files import new_folder
+from jaxgan.errors import InputError
+from jaxgan.evaluation import sampling
+from jaxgan.evaluation.restored import RestoredRun
+from jaxgan.game import sampling_variables
+from jaxgan.viewing import pictures
+
+# By kind, how many by default.
+COUNTS = {
+  "grid": 64,
+  "interpolation": 8,
+  "walk": 8,
+  "neighbours": 8,
+  "folder": 10_000,
+}
+_SUFFIXES = {"walk": ".gif", "folder": ""}
+_MAX_IMAGES = 1000  # or points of one picture, or frames
+
+
+def check(
+  kind: str, output: str | None, count: int | None, frames: int
+) -> None:
+  """Checks flags that need no run to be checked; see `write`.
+
+  Raises:
+    InputError: where they cannot work.
+  """
+  if not output:
+    raise InputError("give --output, what to write")
+  suffix = _SUFFIXES.get(kind, ".png")
+  if pathlib.Path(output).suffix.lower() != suffix:
+    name = f"a name that ends in {suffix}" if suffix else "a folder"
+    raise InputError(f"output={output}: give {name} for --kind={kind}")
+  if kind not in ("interpolation", "walk"):
+    frames = 1
+  images = (count or COUNTS[kind]) * frames
+  if images > _MAX_IMAGES and kind != "folder":
+    raise InputError(
+      f"{images} images in one file: give a --count of at most "
+      f"{_MAX_IMAGES // frames}"
+    )
+
+
+def write(
+  run: RestoredRun,
+  output: pathlib.Path,
+  kind: str = "grid",
+  count: int | None = None,
+  frames: int = 10,
+  seed: int = 0,
+  ema: bool = True,
+  inception: str = "",
+  classifier: str = "",
+) -> None:
+  """Writes samples of a run to a file or folder.
+
+  Args:
+    run: the run.
+    output: the file, or the folder for the kind "folder".
+    kind: see the flag of `jaxgan.sample`.
+    count: number of images, rows or stations; see `COUNTS`.
+    frames: images from one to the next, for "interpolation" and "walk".
+    seed: of the latents.
+    ema: whether to use averaged weights.
+    inception: see `feature_nets.create`.
+    classifier: see `feature_nets.create`.
+
+  Raises:
+    InputError: where the run has no such samples.
+  """
+  mixture = data.mixture(run.config.data)
+  if mixture and kind != "grid":
+    raise InputError(f"kind={kind!r} needs images, not points: choose 'grid'")
+  if count is None:
+    count = _MAX_IMAGES if mixture else COUNTS[kind]
+  sample = sampling.sampler(run.game, seed)
+  variables = sampling_variables(run.state, ema)
+  output.parent.mkdir(parents=True, exist_ok=True)
+  if kind == "folder":
+    write_folder(sample(variables, count), count, output)
+  elif kind == "walk":
+    walks = latent_walks.walks(run, variables, seed, count, frames)
+    grids = [pictures.grid(images) for images in walks.swapaxes(0, 1)]
+    pictures.animate(grids, output, milliseconds=80, rest=80)
+  elif kind == "interpolation":
+    rows = latent_walks.interpolations(run, variables, seed, count, frames)
+    _save_rows(rows, output)
+  else:
+    images = np.concatenate(list(map(np.asarray, sample(variables, count))))
+    if kind == "grid":
+      pictures.picture({"generated": images}, mixture).save(output)
+    else:
+      rows = neighbours.nearest(run, images, inception, classifier)
+      _save_rows(rows, output)
+
+
+def write_folder(
+  images: Iterable[Any], count: int, folder: pathlib.Path
+) -> None:
+  """Writes uint8 images, in batches, to `00000.png`, ... in a new folder.
+
+  Raises:
+    InputError: where the folder holds something.
+  """
+  with (
+    new_folder(folder, "--output") as partial,
+    tqdm(total=count, unit="image", leave=False) as bar,
+  ):
+    for batch in images:
+      for image in np.asarray(batch):
+        pixels = image[..., 0] if image.shape[-1] == 1 else image
+        Image.fromarray(pixels).save(partial / f"{bar.n:05d}.png")
+        bar.update()
+
+
+def _save_rows(rows: np.ndarray, output: pathlib.Path) -> None:
+  images = rows.reshape(-1, *rows.shape[2:])
+  pictures.grid(images, columns=rows.shape[1]).save(output)

@@ -1,0 +1,235 @@
+"""Makes runs of the published networks of CycleGAN and Pix2Pix."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
+from ml_collections import ConfigDict
+
+from jaxgan import algorithms, data
+from jaxgan.algorithms import cyclegan, l1_translation, pix2pix
+from jaxgan.errors import InputError
+from jaxgan.game import TrainState
+from jaxgan.interop.imported_runs import check_workdir, save
+from jaxgan.interop.pytorch_cyclegan import Architecture, Network, read
+
+# By flag, the network of its file.
+NETWORKS = {
+  "generator": "the generator, from source to target",
+  "generator_back": "CycleGAN's other generator, from target to source",
+  "critic": "the critic of target images",
+  "critic_back": "CycleGAN's other critic, of source images",
+}
+# By algorithm and flag, where a network is in a state: player and name.
+_PLACES: dict[str, dict[str, tuple[str, ...]]] = {
+  "cyclegan": {
+    "generator": ("generator", "forward"),
+    "generator_back": ("generator", "backward"),
+    "critic": ("critic", "target"),
+    "critic_back": ("critic", "source"),
+  },
+  "pix2pix": {"generator": ("generator",), "critic": ("critic",)},
+  "l1_translation": {"generator": ("generator",), "critic": ("critic",)},
+}
+# As in the files of the same names in configs/.
+_VALUES: dict[str, dict[str, Any]] = {
+  "cyclegan": {
+    "loss": "least_squares",
+    "weights": {"adversarial": 2.0, "cycle": 10.0, "identity": 5.0},
+    "pool_size": 50,
+    "steps": 267_000,
+  },
+  "pix2pix": {
+    "loss": "non_saturating",
+    "weights": {"adversarial": 1.0, "l1": 100.0},
+    "n_critic": 1,
+    "steps": 80_000,
+  },
+  "l1_translation": {
+    "loss": "non_saturating",
+    "weights": {"adversarial": 1.0, "l1": 0.2},
+    "n_critic": 1,
+    "steps": 2000,
+  },
+}
+
+
+def import_files(
+  files: Mapping[str, str | pathlib.Path],
+  workdir: str | pathlib.Path,
+  image_size: int | None = None,
+) -> str:
+  """Makes a run of published weights, at step 0.
+
+  Args:
+    files: by a key of `NETWORKS`; "generator" at least.
+    workdir: folder of the run; made if missing.
+    image_size: `data.image_size`; by default that of the published networks.
+
+  Returns:
+    A description of the run, in lines.
+
+  Raises:
+    InputError: where a file is none of these networks, they do not belong
+      together, or the workdir is not empty.
+  """
+  check_workdir(workdir)
+  networks = {
+    flag: read(path, flag.removesuffix("_back")) for flag, path in files.items()
+  }
+  config = create_config(networks, image_size)
+  save(workdir, create_state(config, networks), config)
+  lines = [
+    f"{flag}: {_summary(networks[flag])}"
+    if flag in networks
+    else f"note: the {flag} has fresh weights: no --{flag} was given"
+    for flag in _PLACES[config.algorithm]
+  ]
+  lines += [
+    f"{workdir} is a run of {config.algorithm} at step 0, for images of "
+    f"{config.data.image_size}x{config.data.image_size}; next:",
+    f"python -m jaxgan.translate --workdir={workdir} --input=PATH "
+    "--output=PATH",
+  ]
+  return "\n".join(lines)
+
+
+def create_config(
+  networks: Mapping[str, Network], image_size: int | None = None
+) -> ConfigDict:
+  """Returns the config of a run of these networks; see `import_files`.
+
+  Raises:
+    InputError: where they do not belong together.
+  """
+  generator = networks["generator"].architecture
+  unet = generator.config["name"] == "unet"
+  if "generator_back" in networks:
+    game = cyclegan
+  else:
+    game = pix2pix if unet else l1_translation
+  config = game.default_config("pairs" if game is pix2pix else "folders")
+  algorithm = config.algorithm
+  _check_together(networks, algorithm)
+  config.update(_VALUES[algorithm])
+  config.generator = ConfigDict(generator.config)
+  if unet:
+    # Only Pix2Pix makes its noise.
+    config.generator.dropout = algorithm == "pix2pix"
+  config.critic = ConfigDict(
+    {
+      "name": "patchgan",
+      "width": 64,
+      "layers": 3,
+      "norm": generator.config["norm"],
+    }
+  )
+  for flag in {"critic", "critic_back"} & networks.keys():
+    config.critic = ConfigDict(networks[flag].architecture.config)
+  adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+  if algorithm != "l1_translation":
+    adam["schedule"] = "half_linear"
+  config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
+  config.batch_size = 1
+  if image_size is None:
+    image_size = 2 ** generator.config["downs"] if unet else 256
+  config.data.image_size = image_size
+  config.data.margin = image_size * 30 // 256  # 286 for 256
+  config.data.source.channels = generator.inputs
+  config.data.target.channels = generator.outputs
+  if algorithm == "cyclegan" and generator.inputs != generator.outputs:
+    config.weights.identity = 0.0  # it needs both the same
+  return config
+
+
+def create_state(
+  config: ConfigDict, networks: Mapping[str, Network]
+) -> TrainState:
+  """Returns the state at step 0, with fresh weights where there is no file.
+
+  Raises:
+    InputError: where the config cannot work, as for too small images.
+  """
+  algorithm = algorithms.create(config)
+  init, _ = algorithms.initial_state(config, algorithm)
+  example = {
+    key: jnp.zeros((1, *shape))
+    for key, shape in data.example_shapes(config.data).items()
+  }
+  # The key that training would take.
+  state = init(jax.random.split(jax.random.key(config.seed), 3)[0], example)
+  trees = {"params": state.params, "model_state": state.model_state}
+  for flag, network in networks.items():
+    place = _PLACES[config.algorithm][flag]
+    for key, tree in trees.items():
+      trees[key] = _placed(tree, place, getattr(network, key))
+  averages = {
+    f"ema_{key}": {player: tree[player] for player in algorithm.ema}
+    for key, tree in trees.items()
+  }
+  return state.replace(**trees, **averages)
+
+
+def _check_together(networks: Mapping[str, Network], algorithm: str) -> None:
+  """Refuses networks that do not belong to one run."""
+  for flag in networks:
+    if flag not in _PLACES[algorithm]:
+      raise InputError(f"--{flag} is CycleGAN's: give --generator_back, too")
+  first = networks["generator"]
+  source, target = first.architecture.inputs, first.architecture.outputs
+  if {source, target} - {1, 3}:
+    raise InputError(
+      f"{first.path} translates {source} channels to {target}: only 1 and 3 "
+      "are supported"
+    )
+  if algorithm == "l1_translation" and source != target:
+    raise InputError(
+      f"{first.path} translates {source} channels to {target}: a run of one "
+      "ResNet needs both the same; give --generator_back, too"
+    )
+  judged = source + target if algorithm == "pix2pix" else target
+  for flag, model, inputs, outputs in (
+    ("generator_back", first, target, source),
+    ("critic", None, judged, 1),
+    ("critic_back", networks.get("critic"), source, 1),
+  ):
+    if flag not in networks:
+      continue
+    path, network = networks[flag].path, networks[flag].architecture
+    if (network.inputs, network.outputs) != (inputs, outputs):
+      raise InputError(
+        f"{path} takes {network.inputs} channels and makes {network.outputs}: "
+        f"as --{flag} of {first.path}, it has to take {inputs} and make "
+        f"{outputs}"
+      )
+    if model and network.config != model.architecture.config:
+      raise InputError(
+        f"{path} is of another form than {model.path}: {_form(network)}, not "
+        f"{_form(model.architecture)}"
+      )
+
+
+def _placed(
+  tree: Mapping[str, Any], place: tuple[str, ...], new: Any
+) -> dict[str, Any]:
+  """Returns the tree with another entry at a place."""
+  key, *rest = place
+  return {**tree, key: _placed(tree[key], tuple(rest), new) if rest else new}
+
+
+def _form(architecture: Architecture) -> str:
+  config = architecture.config
+  return f"{architecture.kind}, {config['norm']} norm, width {config['width']}"
+
+
+def _summary(network: Network) -> str:
+  form = network.architecture
+  count = sum(x.size for x in flatten_dict(network.params).values())
+  note = f"; {form.note}" if form.note else ""
+  return (
+    f"{_form(form)}, {form.inputs} channels to {form.outputs}, {count:,} "
+    f"parameters, from {network.path}{note}"
+  )
