@@ -1,6 +1,6 @@
 """A classifier of labelled images: a game of one player.
 
-Its features are those of the metrics (`jaxgan/features.py`). Batches hold
+Metrics use its features (`jaxgan/evaluation/classifiers.py`). Batches hold
 `image`, `[B, H, W, C]` in [-1, 1], and `label`, `[B]`.
 """
 
@@ -99,7 +99,7 @@ def default_config(preset: str) -> ConfigDict:
   config.classifier = ConfigDict(
     {
       "name": "lenet",
-      "classes": 1000 if "stacked" in preset else 10,
+      "classes": 1000 if data.is_stacked(config.data) else 10,
       "widths": (32, 64),
       "features": 64,
     }

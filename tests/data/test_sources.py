@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from helpers.configs import data_config
+from helpers.configs import data_config, load_config
 from helpers.files import write_images
 from PIL import Image
 
@@ -158,7 +158,7 @@ def test_a_new_set_is_one_object(monkeypatch):
 
   flags = builtin.Images(read, channels=3, labels=7, image_size=8)
   monkeypatch.setattr(builtin, "flags", flags, raising=False)
-  config = presets.images("flags")
+  config = load_config("dcgan", "flags").data
   assert data.example_shape(config) == (8, 8, 3)
   assert data.classes(config) == 7
   assert list(data.create(config)[np.arange(2)]) == ["image", "label"]
