@@ -1,7 +1,7 @@
 """A classifier of labelled images: a game of one player.
 
-Metrics use its features (`jaxgan/evaluation/classifiers.py`). Batches hold
-`image`, `[B, H, W, C]` in [-1, 1], and `label`, `[B]`.
+Its features are those of the metrics (`jaxgan/evaluation/feature_nets.py`).
+Batches hold `image`, `[B, H, W, C]` in [-1, 1], and `label`, `[B]`.
 """
 
 from collections.abc import Mapping
