@@ -16,6 +16,7 @@ RUNTIME_KEYS = (
   "sample_every",
   "checkpoint_every",
   "eval_every",
+  "best_metric",
   "wandb",
   "parallel",
   "chunk_size",
@@ -46,6 +47,9 @@ def shared_config(algorithm: str, data: ConfigDict) -> ConfigDict:
       # the latest; 0: never.
       "eval_every": 0,
       "eval_samples": 5000,
+      # The metric that decides which checkpoint is the best, such as "KID";
+      # "": the usual one of such runs, see `evaluation.metrics.tables`.
+      "best_metric": "",
       "inception": "",  # file of weights, for FID; or a classifier is used
       "wandb": "",  # logs for Weights & Biases: "offline", "online" or none
       "ema_decay": 0.999,  # 0: samples come from the weights themselves

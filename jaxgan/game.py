@@ -91,6 +91,22 @@ class Direction(NamedTuple):
   cycle: str = ""
 
 
+class Pretrained(NamedTuple):
+  """Which classifier's weights a frozen network has.
+
+  Attributes:
+    network: its entry of the config.
+    shape: of the images that it sees, `(H, W, C)`.
+    workdir: of its run; "" to train one, once.
+    data: config of the images that it is trained on in that case.
+  """
+
+  network: Any
+  shape: tuple[int, ...]
+  workdir: str
+  data: Any
+
+
 class Game(NamedTuple):
   """A differentiable game.
 

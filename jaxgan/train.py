@@ -113,11 +113,9 @@ def train(
   import_wandb(config)
   init, template = algorithms.initial_state(config, algorithm)
   if config.eval_every:
-    from jaxgan.evaluation import (
-      samples,  # which trains classifiers by this function
-    )
+    from jaxgan import evaluation  # which trains classifiers by this function
 
-    samples.check(config, config.inception)
+    evaluation.check(config)
   # Not where a checkpoint will have it.
   begun = run_on_first(
     process, lambda: any((workdir / "checkpoints").glob("[0-9]*"))
@@ -178,9 +176,7 @@ def train(
 
     evaluate = None
     if config.eval_every:
-      evaluate, _ = samples.create(
-        config, algorithm, config.eval_samples, inception=config.inception
-      )
+      evaluate = evaluation.in_training(config, algorithm)
     picture = _painter(config, algorithm, shown, sample_rng)
     told = stack.enter_context(preemption(process))
     run = _Run(
@@ -239,21 +235,14 @@ def _play(run: _Run, state: TrainState, owed: bool) -> TrainState:
     ) as bar,
   ):
 
-    def pause() -> None:
-      if run.told():
-        raise Preempted
-
     def measure(variables: Any) -> float | None:
       """Writes the metrics, and returns what decides: lower is better."""
       nonlocal clock
       began = time.time()
-      metrics = run.evaluate(variables, pause)
+      scalars, score = run.evaluate(variables)
       clock += time.time() - began
-      write(step, {f"eval/{k}": m.value for k, m in metrics.items()})
-      decides = next(iter(metrics.values()))
-      if decides.lower is None:
-        return None
-      return decides.value if decides.lower else -decides.value
+      write(step, scalars)
+      return score
 
     def told_to_end() -> Preempted:
       return Preempted(

@@ -4,7 +4,7 @@ import pytest
 import structure
 
 LIMITS = {
-  "files in import circles": 6,
+  "files in import circles": 8,
   "imports of jaxgan inside functions": 2,
   "lines of train.py": 470,
   "lines of train_step.py": 150,

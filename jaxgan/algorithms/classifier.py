@@ -23,13 +23,7 @@ from jaxgan.objectives import optimizers
 
 def network(config: ConfigDict) -> nn.Module:
   """Returns the network that the config describes."""
-  stacked = data.is_stacked(config.data)
-  return models.create(
-    "Classifier",
-    config.classifier,
-    config.dtype,
-    **({"per_channel": True} if stacked else {}),
-  )
+  return models.create("Classifier", config.classifier, config.dtype)
 
 
 def create(config: ConfigDict) -> Game:
@@ -102,6 +96,8 @@ def default_config(preset: str) -> ConfigDict:
       "classes": 1000 if data.is_stacked(config.data) else 10,
       "widths": (32, 64),
       "features": 64,
+      # Whether each channel is an image with a label.
+      "per_channel": data.is_stacked(config.data),
     }
   )
   config.optimizers = ConfigDict(

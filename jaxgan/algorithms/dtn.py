@@ -12,7 +12,6 @@ whose weights are `weights.adversarial`, `constancy`, `identity` and
 hold `source` and `target`, both `[B, H, W, C]` in [-1, 1].
 """
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +33,14 @@ from jaxgan.config import shared_config
 from jaxgan.data import presets
 from jaxgan.errors import InputError
 from jaxgan.evaluation import classifiers
-from jaxgan.game import Batch, Direction, Game, Params, TrainState
+from jaxgan.game import (
+  Batch,
+  Direction,
+  Game,
+  Params,
+  Pretrained,
+  TrainState,
+)
 from jaxgan.objectives import optimizers
 
 CLASSES = ("fake_source", "fake_target", "real")  # of the critic
@@ -148,18 +154,10 @@ def create(config: ConfigDict) -> Game:
     return tuple({k: x[i] for k, x in found.items()} for i in range(2))
 
   def pretrained() -> dict[str, tuple[Params, Any]]:
-
-    network = config.features.network
-    workdir, run = pathlib.Path(config.features.workdir), None
-    if not config.features.workdir:
-      own = data.domain(config.data, "source")
-      if network.name == "facenet" or not data.classes(own):
-        raise InputError(
-          "features.workdir='': give the folder of a classifier's run, such as "
-          "one of FaceNet by python -m jaxgan.import_torch --features=FILE"
-        )
-      workdir, run = classifiers.trained(own, network, own.split)
-    return {"features": classifiers.weights_of(workdir, network, seen, run)}
+    own = config.features
+    source = data.domain(config.data, "source")
+    spec = Pretrained(own.network, seen, own.workdir, source)
+    return {"features": classifiers.weights_of(spec)}
 
   def before(state: TrainState, batches: Batch, rng: jax.Array) -> Batch:
     # The generator's turn begins with the same computation, which the compiler

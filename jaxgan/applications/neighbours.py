@@ -28,7 +28,7 @@ def nearest(
   Returns:
     uint8 `[B, 1 + 7, H, W, C]`.
   """
-  net = feature_nets.create(run.config, inception, classifier)
+  net = feature_nets.create(run.config.data, inception, classifier)
 
   def embed(batch: np.ndarray) -> np.ndarray:
     return np.asarray(net.apply(net.variables, batch)[0])[: len(batch)]

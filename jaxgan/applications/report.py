@@ -110,7 +110,7 @@ def _is_evaluation(evaluation: Mapping[str, Any]) -> bool:
       isinstance(metric, dict)
       and all(
         isinstance(metric.get(key, ""), int | float | None)
-        for key in ("value", "floor")
+        for key in ("value", "real")
       )
       for metric in metrics.values()
     )
@@ -156,10 +156,8 @@ def results(entries: Sequence[Entry]) -> list[list[str]]:
       ]
     )
   for i, group in enumerate(groups):
-    floors = [_metrics(group[0]).get(n, {}).get("floor") for n in names]
-    table.append(
-      ["real, held out", chr(65 + i), "", "", "", *map(_show, floors)]
-    )
+    real = [_metrics(group[0]).get(n, {}).get("real") for n in names]
+    table.append(["real, held out", chr(65 + i), "", "", "", *map(_show, real)])
   if len(groups) < 2 and len(letters) == len(entries):
     table = [row[:1] + row[2:] for row in table]
   return table
@@ -295,7 +293,11 @@ def _names(entries: Sequence[Entry]) -> list[str]:
 def _directions(names: Sequence[str], entries: Sequence[Entry]) -> list[str]:
   """Adds to the names of metrics an arrow to where they are better."""
   arrows = {True: " ↓", False: " ↑", None: ""}
-  lower = {n: m.get("lower") for e in entries for n, m in _metrics(e).items()}
+  lower = {
+    name: metric.get("lower_is_better")
+    for entry in entries
+    for name, metric in _metrics(entry).items()
+  }
   return [name + arrows[lower[name]] for name in names]
 
 

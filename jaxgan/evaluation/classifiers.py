@@ -1,4 +1,4 @@
-"""."""
+"""Classifiers of the data, for features: trained once, and then cached."""
 
 import hashlib
 import json
@@ -11,46 +11,45 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms, data
-from jaxgan.algorithms.classifier import default_config as classifier_config
+from jaxgan.algorithms.classifier import default_config
 from jaxgan.engine import startup
 from jaxgan.engine.processes import Process, broadcast_from_first
 from jaxgan.errors import InputError
 from jaxgan.evaluation.restored import RestoredRun, load
-from jaxgan.game import TrainState, sampling_variables
+from jaxgan.game import Pretrained, TrainState, sampling_variables
 from jaxgan.train import train
 
 
-def weights_of(
-  workdir: pathlib.Path,
-  network: ConfigDict,
-  shape: tuple[int, ...],
-  run: RestoredRun | None = None,
-) -> tuple[Any, Any]:
-  """Params and model state of a classifier trained by this project.
-
-  Args:
-    workdir: of its run.
-    network: its `config.classifier`.
-    shape: of the images that it is for.
-    run: the run, if it is loaded.
+def weights_of(spec: Pretrained) -> tuple[Any, Any]:
+  """Returns the params and model state of a classifier, trained if need be.
 
   Raises:
-    InputError: where it is another one.
+    InputError: where the run is not that of such a classifier, or there is
+      neither a run nor data to train one.
   """
+  if spec.workdir:
+    workdir, run = pathlib.Path(spec.workdir), None
+  elif spec.network.name == "facenet" or not data.classes(spec.data):
+    raise InputError(
+      "features.workdir='': give the folder of a classifier's run, such as one "
+      "of FaceNet by python -m jaxgan.import_torch --features=FILE"
+    )
+  else:
+    workdir, run = trained(spec.data, spec.network, spec.data.split)
   try:
     run = run or load(workdir)
-    check_run(workdir, run, shape)
+    check_run(workdir, run, spec.shape)
   except InputError as e:
     raise InputError(
       f"{e}; see features.workdir, features.image_size and features.channels"
     ) from e
-  own, wanted = (
+  stored, wanted = (
     json.dumps(x.to_dict(), sort_keys=True)
-    for x in (run.config.classifier, network)
+    for x in (run.config.classifier, spec.network)
   )
-  if own != wanted:
+  if stored != wanted:
     raise InputError(
-      f"the classifier in {workdir} is {own}, not {wanted}: set "
+      f"the classifier in {workdir} is {stored}, not {wanted}: set "
       "features.network to the former"
     )
   print(f"features of a classifier of {run.config.data.name}, in {workdir}")
@@ -61,9 +60,10 @@ def weights_of(
 def trained(
   config: ConfigDict, network: ConfigDict | None = None, split: str = "train"
 ) -> tuple[pathlib.Path, RestoredRun]:
-  """A data set's classifier and its folder, trained if it is not in the cache.
+  """Returns the folder and the run of a data set's classifier.
 
-  Of several processes, all call it, and the first finds or trains it.
+  It is trained if it is not in the user's cache folder. All processes call
+  this, and the first reads or trains it.
 
   Args:
     config: `config.data` of the images.
@@ -74,27 +74,22 @@ def trained(
     InputError: where the images have no labels, or other ones, or the cache
       cannot be written.
   """
-  own = classifier_config("digits")
-  own.data = config.copy_and_resolve_references()
-  own.data.update(
-    split=split, flip=False, dequantize=False, crop=config.image_size // 16
-  )
-  own.classifier.classes = data.classes(config)
-  if network is not None:
-    own.classifier = network
-  # What it is, wherever its data is stored and on how many devices.
-  game = algorithms.create(own)
-  _, template = algorithms.initial_state(own, game)
-  key = own.copy_and_resolve_references()
+  run_config = _config(config, network, split)
+  game = algorithms.create(run_config)
+  _, template = algorithms.initial_state(run_config, game)
+  # The same wherever its data is stored and on how many devices it is trained.
+  key = run_config.copy_and_resolve_references()
   key.data.path = ""
   key = f"{key.to_json(sort_keys=True)} {template}"
   digest = hashlib.sha256(key.encode()).hexdigest()
   devices = jax.local_devices()
-  own.batch_size = -(-own.batch_size // len(devices)) * len(devices)
+  run_config.batch_size = -(-run_config.batch_size // len(devices)) * len(
+    devices
+  )
   folder = startup.cache_folder() / "classifiers"
   workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
 
-  def find() -> TrainState:
+  def load_or_train() -> TrainState:
     try:
       folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -113,13 +108,30 @@ def trained(
       print(f"training a classifier of {config.name}, once, for {workdir}")
       partial = workdir.with_name(f"{workdir.name}.partial")
       shutil.rmtree(partial, ignore_errors=True)
-      train(own, partial, devices)
+      train(run_config, partial, devices)
       partial.rename(workdir)
       return load(workdir).state
 
   process = Process(jax.process_index(), jax.process_count())
-  state = broadcast_from_first(process, find, template)
-  return workdir, RestoredRun(own, game, state)
+  state = broadcast_from_first(process, load_or_train, template)
+  return workdir, RestoredRun(run_config, game, state)
+
+
+def _config(
+  images: ConfigDict, network: ConfigDict | None, split: str
+) -> ConfigDict:
+  """Returns the config of a run that trains a classifier of images."""
+  config = default_config("digits")
+  config.data = images.copy_and_resolve_references()
+  config.data.update(
+    split=split, flip=False, dequantize=False, crop=images.image_size // 16
+  )
+  config.classifier.update(
+    classes=data.classes(images), per_channel=data.is_stacked(images)
+  )
+  if network is not None:
+    config.classifier = network
+  return config
 
 
 def check_run(
@@ -130,9 +142,9 @@ def check_run(
     raise InputError(
       f"{workdir} is a run of {run.config.algorithm!r}, not of a classifier"
     )
-  own = data.example_shape(run.config.data)
-  if shape != own:
+  trained_shape = data.example_shape(run.config.data)
+  if shape != trained_shape:
     raise InputError(
-      f"the classifier in {workdir} is for images of shape {list(own)}, not "
-      f"{list(shape)}"
+      f"the classifier in {workdir} is for images of shape "
+      f"{list(trained_shape)}, not {list(shape)}"
     )

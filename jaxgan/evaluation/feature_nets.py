@@ -31,14 +31,15 @@ class FeatureNet(NamedTuple):
 
   Attributes:
     prefix: of the names of its metrics: "MNIST-", and "" for Inception.
-    description: what it is.
+    description: of the network, for protocols.
     hash: SHA-256 of its weights.
-    resizer: what it does to the size of images.
-    classes: how many labels of the data it tells apart; 0 if other labels.
-    size: how many features it has.
+    resizer: how it changes the size of images.
+    classes: number of labels of the data that it knows; 0 if other labels.
+    size: number of its features, D.
     apply: `(variables, uint8 images [B, H, W, C]) -> features [B', D], logits
-      [B', K]`, on all local devices; B' is `run.batch_size()`, B that or less.
-    variables: its first argument, on these devices.
+      [B', K]`, on all local devices; B' is `sampling.batch_size()`, and B at
+      most that.
+    variables: the first argument of `apply`, on these devices.
   """
 
   prefix: str
@@ -51,45 +52,51 @@ class FeatureNet(NamedTuple):
   variables: Any = None
 
 
-def create(config: ConfigDict, file: str = "", workdir: str = "") -> FeatureNet:
-  """Returns the network for images of a run.
+def create(
+  config: ConfigDict, inception_file: str = "", classifier: str = ""
+) -> FeatureNet:
+  """Returns the feature net for images.
 
   Args:
-    config: of the run.
-    file: weights of Inception; see `from_inception`.
-    workdir: of a run of `configs/classifier.py`. By default one is trained
-      for the data, once, and kept in the user's cache folder.
+    config: `config.data` of the images.
+    inception_file: weights of Inception; see `from_inception`.
+    classifier: folder of a run of `configs/classifier.py`. By default one is
+      trained for the data, once, and stays in the user's cache folder.
 
   Raises:
     InputError: where the network cannot be had, or is for other images.
   """
-  check(config, file, workdir)
-  if file:
-    return from_inception(file)
-  if workdir:
-    return from_classifier(pathlib.Path(workdir), config.data)
-  return _of_run(*trained(config.data), config.data)
+  check(config, inception_file, classifier)
+  if inception_file:
+    return from_inception(inception_file)
+  if classifier:
+    return from_classifier(pathlib.Path(classifier), config)
+  return _from_run(*trained(config), config)
 
 
-def check(config: ConfigDict, file: str = "", workdir: str = "") -> None:
-  """Refuses what `create` could not do; at no cost.
+def check(
+  config: ConfigDict, inception_file: str = "", classifier: str = ""
+) -> None:
+  """Refuses, at no cost, arguments with which `create` would fail.
 
   Raises:
     InputError: with a remedy.
   """
-  if file and workdir:
+  if inception_file and classifier:
     raise InputError("give a classifier or Inception's weights, not both")
-  if file and not pathlib.Path(file).is_file():
-    raise InputError(f"no file {file}: give one of Inception's weights")
-  if not file and not workdir and not data.classes(config.data):
+  if inception_file and not pathlib.Path(inception_file).is_file():
     raise InputError(
-      f"{config.data.name} has no labels to train a classifier with: give "
+      f"no file {inception_file}: give one of Inception's weights"
+    )
+  if not (inception_file or classifier or data.classes(config)):
+    raise InputError(
+      f"{config.name} has no labels to train a classifier with: give "
       "Inception's weights"
     )
 
 
 def from_inception(file: str) -> FeatureNet:
-  """Inception-v3 with published weights; see `weights.read` for files."""
+  """Returns Inception-v3 with the weights of a file; see `weights.read`."""
   path = pathlib.Path(file)
   variables = inception_variables(weights.read(path))
   module = inception.Inception()
@@ -110,19 +117,19 @@ def from_inception(file: str) -> FeatureNet:
 
 
 def from_classifier(workdir: pathlib.Path, config: ConfigDict) -> FeatureNet:
-  """A classifier trained by this project.
+  """Returns a classifier trained by this project.
 
   Args:
     workdir: of its run.
-    config: `config.data` of the images that it is for.
+    config: `config.data` of the images to classify.
 
   Raises:
     InputError: where it is for images of another shape.
   """
-  return _of_run(workdir, load(workdir), config)
+  return _from_run(workdir, load(workdir), config)
 
 
-def _of_run(
+def _from_run(
   workdir: pathlib.Path, run: RestoredRun, config: ConfigDict
 ) -> FeatureNet:
   check_run(workdir, run, data.example_shape(config))
@@ -133,11 +140,11 @@ def _of_run(
 
 
 def untrained(config: ConfigDict) -> FeatureNet:
-  """The classifier that a config describes, without variables."""
+  """Returns the classifier that a run's config describes, untrained."""
   module = classifier.network(config)
 
-  def apply(own: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return module.apply(own, to_float(images), train=False)
+  def apply(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return module.apply(variables, to_float(images), train=False)
 
   name, (side, _, channels) = config.data.name, data.example_shape(config.data)
   return FeatureNet(
@@ -152,16 +159,18 @@ def untrained(config: ConfigDict) -> FeatureNet:
 
 
 def with_variables(net: FeatureNet, variables: Any) -> FeatureNet:
-  """An `untrained` classifier with what `sampling_variables` returns."""
+  """Returns an `untrained` classifier with `sampling_variables` of a run."""
   params, model_state = (part["classifier"] for part in variables)
-  own = jax.device_get({"params": params, **model_state})
-  return net._replace(hash=checkpoint.digest(own), variables=replicate(own))
+  arrays = jax.device_get({"params": params, **model_state})
+  return net._replace(
+    hash=checkpoint.digest(arrays), variables=replicate(arrays)
+  )
 
 
 def _padded(
   apply: Callable[..., tuple[jax.Array, jax.Array]],
 ) -> Callable[[Any, Any], tuple[jax.Array, jax.Array]]:
-  """Compiles for one size of batch, to which smaller ones are filled up."""
+  """Compiles for one size of batch, to which smaller ones are padded."""
   mapped, size = data_parallel(apply), batch_size()
 
   def run(variables: Any, images: Any) -> tuple[jax.Array, jax.Array]:

@@ -6,13 +6,14 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms
+from jaxgan.config import shared_config
 from jaxgan.engine import checkpoint
-from jaxgan.errors import InputError, first_line
+from jaxgan.errors import InputError
 from jaxgan.game import Game, TrainState
 
 
 class RestoredRun(NamedTuple):
-  """What a checkpoint tells: its state is on the host."""
+  """A run with the state of a checkpoint, on the host."""
 
   config: ConfigDict
   game: Game
@@ -24,11 +25,12 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
 
   Args:
     workdir: of the run.
-    step: the round of a checkpoint, or "best", the one with the lowest
-      metric; by default the newest that is whole.
+    step: of a checkpoint, or "best", the one with the best metric; by default
+      the newest that is whole.
 
   Raises:
-    InputError: where there is no such checkpoint, or none is whole.
+    InputError: where there is no such checkpoint, none is whole, or it is of
+      an older version of jaxgan.
   """
   if not (workdir / "checkpoints").is_dir():
     raise InputError(f"{workdir} holds no checkpoints: give a run's folder")
@@ -53,12 +55,20 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
       raise InputError(
         f"no checkpoint in {workdir} can be read: train again, elsewhere"
       )
-    try:
-      game = algorithms.create(config)
-    except (AttributeError, KeyError) as e:
-      raise InputError(
-        f"{workdir} is a run of another version: {first_line(e)}"
-      ) from e
+    _check_version(workdir, config)
+    game = algorithms.create(config)
     _, template = algorithms.initial_state(config, game)
     state = checkpoint.restore(manager, template, step=step, set_aside=False)
   return RestoredRun(config, game, state)
+
+
+def _check_version(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Refuses a config without keys that all configs share today."""
+  missing = [
+    key for key in shared_config("", ConfigDict()) if key not in config
+  ]
+  if missing:
+    raise InputError(
+      f"{workdir} is a run of an older version of jaxgan: its config has no "
+      f"{missing[0]}; train again, or use that version"
+    )

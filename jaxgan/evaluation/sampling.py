@@ -1,4 +1,4 @@
-"""."""
+"""Samples of trained games, in batches and on all devices of a process."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,13 +12,13 @@ from jaxgan.engine.devices import data_parallel, replicate
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Game
 
-BATCH = 256  # images at a time, on all devices together
+BATCH_SIZE = 256  # images at a time, on all devices together
 
 
 def batch_size(least: int | None = None) -> int:
-  """`BATCH` or `least`, or somewhat more where the devices cannot share it."""
+  """Returns `BATCH_SIZE` or `least`, rounded up to share among devices."""
   devices = jax.local_device_count()
-  return -(-(least or BATCH) // devices) * devices
+  return -(-(least or BATCH_SIZE) // devices) * devices
 
 
 def sampler(
@@ -26,7 +26,7 @@ def sampler(
 ) -> Callable[[Any, int], Iterator[jax.Array]]:
   """Returns `sample(variables, count)`, an iterator over batches of samples.
 
-  They are on the devices, as stored images are: uint8 `[B, H, W, C]`, or
+  Batches are on the devices, and like stored images: uint8 `[B, H, W, C]`, or
   points `[B, 2]`. A sample depends on the seed and its number, and with the
   running statistics of batch norm on nothing else.
 
@@ -83,11 +83,11 @@ def generator(
 
 
 def examples(source: Source, indices: np.ndarray) -> Iterator[dict[str, Any]]:
-  """Batches of a source's examples, in the order of the indices."""
+  """Yields batches of a source's examples, in the order of the indices."""
   return (source[part] for part in batches(indices))
 
 
 def batches(x: np.ndarray) -> Iterator[np.ndarray]:
-  """Cuts an array along its first axis into parts of `batch_size()`."""
+  """Yields parts of `batch_size()` of an array along its first axis."""
   size = batch_size()
   return (x[start : start + size] for start in range(0, len(x), size))

@@ -1,7 +1,9 @@
-"""."""
+"""Statistics of streams of images, and their comparison with real ones."""
 
+import dataclasses
+import functools
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,36 +15,23 @@ from jaxgan import data
 from jaxgan.data.order import shuffled_indices
 from jaxgan.errors import InputError
 from jaxgan.evaluation.feature_nets import FeatureNet
-from jaxgan.evaluation.metrics import classifier_scores, distances
-from jaxgan.evaluation.metrics.distances import Moments
+from jaxgan.evaluation.metrics import Undefined, distances, tables
+from jaxgan.evaluation.metrics.distances import PRDC, Moments
+from jaxgan.evaluation.metrics.tables import Metric
+from jaxgan.evaluation.options import EvaluationOptions
 from jaxgan.evaluation.sampling import examples
 
-KEPT = 10_000  # features of each set that KID and neighbourhoods see
-
-
-class Metric(NamedTuple):
-  """A measure of samples.
-
-  Attributes:
-    value: of the samples.
-    floor: the same of held-out real data, what as many perfect samples would
-      get; None where there is too little of it.
-    lower: whether lower is better; None where neither is.
-  """
-
-  value: float
-  floor: float | None
-  lower: bool | None
+MAX_KID_FEATURES = 10_000  # of each set, for KID, precision and the like
 
 
 class Statistics(NamedTuple):
-  """What is kept of a stream of images.
+  """Statistics of a stream of images.
 
   Attributes:
-    moments: of their features.
-    features: of the first of them, `[N, D]`.
+    moments: of the features of all of them.
+    features: of the first `MAX_KID_FEATURES`, `[N, D]`.
     logits: of all, `[N, K]`, or fewer; see `collect`.
-    labels: their own, `[N]`; empty where there are none.
+    labels: those that came with the images, `[N]`; empty without any.
   """
 
   moments: Moments
@@ -51,20 +40,51 @@ class Statistics(NamedTuple):
   labels: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+  """The argument of the metrics in `tables.IMAGES`.
+
+  Attributes:
+    real: statistics of real images.
+    generated: statistics of the images that are judged.
+    classes: number of labels of the data that the feature net knows.
+    seed: of the subsets of KID.
+  """
+
+  real: Statistics
+  generated: Statistics
+  classes: int
+  seed: int
+
+  @functools.cached_property
+  def prdc(self) -> PRDC:
+    """Precision, recall, density and coverage."""
+    return distances.prdc(self.real.features, self.generated.features)
+
+  @property
+  def label_counts(self) -> tuple[np.ndarray, np.ndarray]:
+    """Counts `[K]` of the labels: generated, as the net guesses, and real."""
+    if not self.classes:
+      raise Undefined("the feature net knows no labels of the data")
+    labels = self.generated.logits.argmax(1), self.real.labels
+    return tuple(np.bincount(x, minlength=self.classes) for x in labels)
+
+
 class Reference(NamedTuple):
   """Real images, as a feature net sees them.
 
   Attributes:
     net: the feature net.
     real: statistics of the training images.
-    floors: the metrics of held-out images, by name; None where they are too
-      few for one.
-    protocol: what these are.
+    held_out: the metrics of held-out images, by name.
+    seed: of the subsets of KID.
+    protocol: describes all of these.
   """
 
   net: FeatureNet
   real: Statistics
-  floors: Mapping[str, float | None]
+  held_out: Mapping[str, float]
+  seed: int
   protocol: dict[str, Any]
 
 
@@ -72,59 +92,48 @@ def collect(
   net: FeatureNet,
   batches: Iterable[Mapping[str, Any]],
   total: int,
-  what: str,
+  label: str,
   keep_logits: bool = True,
 ) -> Statistics:
-  """Computes the statistics of a stream of images, with a progress bar.
+  """Returns the statistics of a stream of images, with a progress bar.
 
   Args:
     net: the feature net.
     batches: with `image`, uint8 `[B, H, W, C]`, and perhaps `label`, `[B]`.
-    total: how many images there are, at least 1.
-    what: to call them.
-    keep_logits: or return those of the last batch alone.
+    total: number of images, at least 1.
+    label: of the progress bar.
+    keep_logits: or return only those of the last batch.
   """
-  moments, kept, logits, labelled, waiting = None, [], [], [], []
+  moments, features, logits, labels, waiting = None, [], [], [], []
 
   def take(batch: Mapping[str, Any], outputs: Any) -> None:
     nonlocal moments
     count = len(batch["image"])
-    found, scores = (x[:count] for x in jax.device_get(outputs))
-    own = distances.moments(found)
-    moments = distances.merge(moments, own) if moments else own
-    kept.append(found[: KEPT - sum(map(len, kept))])
+    x, scores = (output[:count] for output in jax.device_get(outputs))
+    new = distances.moments(x)
+    moments = distances.merge(moments, new) if moments else new
+    features.append(x[: MAX_KID_FEATURES - sum(map(len, features))])
     if not keep_logits:
       logits.clear()
     logits.append(scores)
-    labelled.append(batch.get("label", ()))
+    labels.append(batch.get("label", ()))
     bar.update(count)
 
-  with tqdm(total=total, desc=what, unit="image", leave=False) as bar:
+  with tqdm(total=total, desc=label, unit="image", leave=False) as bar:
     for batch in batches:
       # The device works on this batch while the host adds up the one before.
       waiting.append((batch, net.apply(net.variables, batch["image"])))
       if len(waiting) > 1:
         take(*waiting.pop(0))
     take(*waiting[0])
-  return Statistics(moments, *map(np.concatenate, (kept, logits, labelled)))
-
-
-def pausing(items: Iterable[Any], pause: Callable[[], None]) -> Iterator[Any]:
-  """The items, with `pause()`, which may raise, before each."""
-  for item in items:
-    pause()
-    yield item
-
-
-def no_pause() -> None:
-  """Does nothing."""
+  return Statistics(moments, *map(np.concatenate, (features, logits, labels)))
 
 
 def join(a: Statistics, b: Statistics) -> Statistics:
-  """The statistics of two streams together."""
+  """Returns the statistics of two streams together."""
   return Statistics(
     distances.merge(a.moments, b.moments),
-    np.concatenate([a.features, b.features])[:KEPT],
+    np.concatenate([a.features, b.features])[:MAX_KID_FEATURES],
     np.concatenate([a.logits, b.logits]),
     np.concatenate([a.labels, b.labels]),
   )
@@ -133,69 +142,62 @@ def join(a: Statistics, b: Statistics) -> Statistics:
 def reference(
   config: ConfigDict,
   net: FeatureNet,
-  count: int | None = None,
-  seed: int = 0,
-  most: int = 0,
-  few: bool = False,
+  options: EvaluationOptions,
+  allow_few: bool = False,
 ) -> Reference:
   """Reads the real images that samples of a run are compared with.
+
+  As many held-out images as there are samples, if there are so many, are
+  compared with them, too: most metrics depend on the number.
 
   Args:
     config: `config.data` of the run.
     net: the feature net.
-    count: how many samples will be compared. As many held-out images make the
-      floors, if there are so many: most metrics depend on the number. By
-      default it is theirs, up to `KEPT`.
-    seed: of the subsets of KID.
-    most: training images to use; 0 for all.
-    few: whether covariances may be of fewer images than features.
+    options: of the evaluation.
+    allow_few: whether there may be no more images than features, and so no
+      covariance.
 
   Raises:
     InputError: where there are too few of either for a covariance.
   """
-  least = 1 if few else net.size
+  least, count = 1 if allow_few else net.size, options.count
   if count is not None:
     _check_count(least, count, "samples")
   source = data.create(config)
-  order = shuffled_indices(
-    0, np.arange(min(most or len(source), len(source))), len(source)
-  )
-  _check_count(least, len(order), "real images")
+  total = min(options.max_real or len(source), len(source))
+  order = shuffled_indices(0, np.arange(total), len(source))
+  _check_count(least, total, "real images")
   sha = hashlib.sha256()
 
-  def read(source: data.Source, order: np.ndarray, logits: bool) -> Statistics:
+  def read(
+    source: data.Source, order: np.ndarray, keep_logits: bool
+  ) -> Statistics:
     def batches() -> Iterator[dict[str, np.ndarray]]:
       for batch in examples(source, order):
         sha.update(batch["image"])
         yield batch
 
-    return collect(net, batches(), len(order), "real images", logits)
+    return collect(net, batches(), len(order), "real images", keep_logits)
 
-  other = data.held_out(config)
-  if other:
+  if other := data.held_out(config):
     others = data.create(other)
     # In random order, since some sets are sorted by label.
-    shown = shuffled_indices(0, np.arange(len(others)), len(others))
-    shown = shown[: count or KEPT]
+    chosen = shuffled_indices(0, np.arange(len(others)), len(others))
     real = first = read(source, order, False)
-    second = read(others, shown, True)
+    second = read(others, chosen[: count or MAX_KID_FEATURES], True)
   else:
     # Without another split, one half against the other.
-    halves = np.array_split(order, 2)
-    first, second = (
-      read(source, halves[0], False),
-      read(source, halves[1], True),
-    )
+    a, b = np.array_split(order, 2)
+    first, second = read(source, a, False), read(source, b, True)
     real = join(first, second)
   held_out = len(second.logits)
-  count = count or held_out
-  _check_count(least, count, "samples")
+  _check_count(least, count or held_out, "samples")
   protocol = {
-    "samples": count,
+    "samples": count or held_out,
     "data": config.to_dict(),
-    "real": len(order),
+    "real": total,
     "real_split": config.split,
-    "floor": held_out,
+    "held_out": held_out,
     "held_out_split": other.split if other else "half of the same",
     "images_sha256": sha.hexdigest(),
     "features": net.description,
@@ -204,63 +206,23 @@ def reference(
     "resizer": net.resizer,
   }
   if net.classes:
-    right = second.logits.argmax(1) == second.labels
-    protocol["classifier_accuracy"] = float(right.mean())
-  floors = _measures(net, first, second, seed)
-  return Reference(net, real, floors, protocol)
+    protocol["classifier_accuracy"] = tables.ACCURACY.function(second)
+  compared = Comparison(first, second, net.classes, options.seed)
+  values = tables.values(tables.IMAGES, compared)
+  return Reference(net, real, values, options.seed, protocol)
 
 
-def compare(
-  reference: Reference, fake: Statistics, seed: int = 0
-) -> dict[str, Metric]:
-  """Returns the metrics of samples beside their floors.
-
-  Those for which there are too few images are left out.
-  """
-  values = _measures(reference.net, reference.real, fake, seed)
-  return {
-    reference.net.prefix + name: Metric(
-      value, reference.floors[name], name in _LOWER
-    )
-    for name, value in values.items()
-    if value is not None  # for want of images
-  }
+def compare(reference: Reference, generated: Statistics) -> dict[str, Metric]:
+  """Returns the metrics of samples beside those of held-out images."""
+  net = reference.net
+  compared = Comparison(reference.real, generated, net.classes, reference.seed)
+  values = tables.values(tables.IMAGES, compared)
+  return tables.metrics(tables.IMAGES, values, reference.held_out, net.prefix)
 
 
-_LOWER = ("FID", "KID", "reverse KL")
-
-
-def _measures(
-  net: FeatureNet, real: Statistics, fake: Statistics, seed: int
-) -> dict[str, float | None]:
-  """The metrics by name; None where there are too few images for one."""
-
-  def or_none(function: Callable[..., Any], *args: Any) -> Any:
-    try:
-      return function(*args)
-    except ValueError:
-      return None
-
-  near = or_none(distances.prdc, real.features, fake.features)
-  found = {
-    "FID": or_none(distances.frechet_distance, real.moments, fake.moments),
-    "KID": or_none(distances.kid, real.features, fake.features, seed),
-    "IS": or_none(classifier_scores.inception_score, fake.logits),
-    **{name: getattr(near, name, None) for name in distances.PRDC._fields},
-  }
-  if net.classes:
-    guesses, truth = (
-      np.bincount(x, minlength=net.classes)
-      for x in (fake.logits.argmax(1), real.labels)
-    )
-    found["modes"] = classifier_scores.modes_found(guesses)
-    found["reverse KL"] = classifier_scores.reverse_kl(guesses, truth)
-  return found
-
-
-def _check_count(features: int, count: int, what: str) -> None:
+def _check_count(features: int, count: int, label: str) -> None:
   if count <= features:
     raise InputError(
-      f"{count} {what}: the covariance of {features} features needs at least "
+      f"{count} {label}: the covariance of {features} features needs at least "
       f"{features + 1}"
     )

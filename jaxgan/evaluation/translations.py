@@ -1,5 +1,6 @@
-"""Measures of translated images, with the protocol that they depend on."""
+"""The evaluation of runs that translate."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -8,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
-from optax.losses import cosine_similarity
 from tqdm import tqdm
 
 from jaxgan import data
@@ -16,30 +16,29 @@ from jaxgan.data.order import shuffled_indices
 from jaxgan.data.pixels import to_float, to_uint8, unaugmented
 from jaxgan.engine import devices
 from jaxgan.evaluation import feature_nets, sampling
-from jaxgan.evaluation.metrics import image_pairs
+from jaxgan.evaluation.metrics import tables
+from jaxgan.evaluation.metrics.tables import Metric, Translated
+from jaxgan.evaluation.options import Evaluation, EvaluationOptions
 from jaxgan.evaluation.statistics import (
-  KEPT,
-  Metric,
+  MAX_KID_FEATURES,
   Reference,
   collect,
   compare,
-  no_pause,
-  pausing,
   reference,
 )
 from jaxgan.game import Direction, Game
 
-_PIXELS = 1 << 18  # that are translated at a time
+_MAX_PIXELS = 1 << 18  # that are translated at a time
 
 
-class Translated(NamedTuple):
-  """What is kept of a stream of translated images.
+class Translations(NamedTuple):
+  """Images that were translated in one direction.
 
   Attributes:
-    images: uint8 `[N, H, W, C]`.
-    sources: what they were made from.
+    images: the translations, uint8 `[N, H, W, C]`.
+    sources: the images that were translated.
     labels: of the sources, `[N]`; empty where there are none.
-    scores: by name, of each image `[N]`.
+    scores: the metrics in `tables.TRANSLATIONS` of each image, `[N]`, by name.
   """
 
   images: np.ndarray
@@ -48,235 +47,218 @@ class Translated(NamedTuple):
   scores: dict[str, np.ndarray]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Task:
+  """The evaluation of one direction.
+
+  Attributes:
+    direction: the direction.
+    source: of the images to translate.
+    order: the indices of these, `[N]`.
+    real: images of the target domain; None where no feature net is for them.
+    translate: see `_translator`.
+  """
+
+  direction: Direction
+  source: data.Source
+  order: np.ndarray
+  real: Reference | None
+  translate: Callable[[Any, data.Source, np.ndarray], Translations]
+
+  @property
+  def prefix(self) -> str:
+    """Of the names of this direction's metrics."""
+    name = self.direction.name
+    return "" if name == "forward" else f"{name} "
+
+
 def create(
-  config: ConfigDict,
-  game: Game,
-  count: int | None = None,
-  seed: int = 0,
-  batch_statistics: bool = False,
-  inception: str = "",
-  classifier: str = "",
-  most: int = 0,
-) -> tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]:
-  """As `measure.create`, for a run that translates.
+  config: ConfigDict, game: Game, options: EvaluationOptions
+) -> Evaluation:
+  """Returns the evaluation of a run that translates; see `evaluation.create`.
 
   The held-out images are translated, or those of training where none are held
-  out, in each direction. Metrics of the way back are called so.
-
-  Args:
-    config: of the run.
-    game: of the run.
-    count: how many images, if there are so many; by default up to `KEPT`.
-    seed: of the noise, where there is any.
-    batch_statistics: see `run.sampler`.
-    inception: see `features.create`.
-    classifier: see `features.create`; of the target's images.
-    most: training images to compare with; 0 for all.
-
-  Raises:
-    InputError: where the run or its data cannot be measured like that.
+  out, in each direction. `options.count` counts them, and `options.classifier`
+  is one of the target's images. Names of metrics begin with their direction,
+  except for "forward".
   """
   held_out = data.held_out(config.data)
-  translated = held_out or config.data.copy_and_resolve_references()
-  translated.margin = 0
+  inputs = held_out or config.data.copy_and_resolve_references()
+  inputs.margin = 0
   single = game.inputs is not None and config.batch_size == 1
   protocol = {
-    "seed": seed,
+    "seed": options.seed,
     "batch_norm": (
       f"statistics of {'each image' if single else 'a batch'}"
-      if single or batch_statistics
+      if single or options.batch_statistics
       else "running statistics"
     ),
     "data": config.data.to_dict(),
     "translated": {
-      "data": translated.to_dict(),
+      "data": inputs.to_dict(),
       "held_out": held_out is not None,
     },
   }
-  ways, references = {}, {}
+  tasks, references = [], {}
   for direction in game.directions:
-    way, start, end = direction.name, direction.source, direction.target
-    own = classifier if end == "target" else ""
-    source = data.one_side(translated, start)
-    number = min(count or KEPT, len(source))
-    if again := end in references:
-      real = references[end]
-    else:
-      real = _reference(config, end, number, seed, inception, own, most)
-      references[end] = real
-    order = shuffled_indices(0, np.arange(len(source)), len(source))[:number]
-    ways[way] = source, order, real
-    found = {"samples": number} | (real.protocol if real and not again else {})
+    domain = direction.target
+    source = data.one_side(inputs, direction.source)
+    count = min(options.count or MAX_KID_FEATURES, len(source))
+    order = shuffled_indices(0, np.arange(len(source)), len(source))[:count]
+    described = {"samples": count}
+    if domain not in references:
+      real = _reference(
+        config, domain, dataclasses.replace(options, count=count)
+      )
+      described |= real.protocol if real else {}
+      references[domain] = real
     sha = hashlib.sha256()
     for batch in sampling.examples(source, order):
-      sha.update(batch[start])
-    found["translated_sha256"] = sha.hexdigest()
-    if way == "forward":
-      protocol |= found
-    else:
-      protocol[way] = found
-  translate = {
-    direction.name: _translator(
-      game, direction, translated, seed, batch_statistics
-    )
-    for direction in game.directions
-  }
+      sha.update(batch[direction.source])
+    described["translated_sha256"] = sha.hexdigest()
+    translate = _translator(game, direction, inputs, options)
+    task = _Task(direction, source, order, references[domain], translate)
+    protocol |= {direction.name: described} if task.prefix else described
+    tasks.append(task)
 
-  def measure(
-    variables: Any, pause: Callable[[], None] = no_pause
-  ) -> dict[str, Metric]:
+  def evaluate(variables: Any) -> dict[str, Metric]:
     metrics = {}
-    for way, (source, order, real) in ways.items():
-      made = translate[way](variables, source, order, pause)
-      same = way == "identity"
-      prefix = "" if way == "forward" else f"{way} "
-      for name, metric in _metrics(made, real, seed, same, pause).items():
-        metrics[prefix + name] = metric
+    for task in tasks:
+      metrics |= {
+        task.prefix + name: metric
+        for name, metric in _evaluate(task, variables).items()
+      }
     return metrics
 
-  return measure, protocol
+  return evaluate, protocol
 
 
 def _reference(
-  config: ConfigDict,
-  end: str,
-  count: int,
-  seed: int,
-  inception: str,
-  classifier: str,
-  most: int,
+  config: ConfigDict, domain: str, options: EvaluationOptions
 ) -> Reference | None:
-  """Real images of a domain; None where no network is for them."""
-  own = data.domain(config.data, end)
-  if not (inception or classifier or data.classes(own)):
+  """Returns real images of a domain; None where no feature net is for them."""
+  images = data.domain(config.data, domain)
+  classifier = options.classifier if domain == "target" else ""
+  if not (options.inception or classifier or data.classes(images)):
     return None
-  net = feature_nets.create(ConfigDict({"data": own}), inception, classifier)
-  return reference(own, net, count, seed, most, few=True)
+  net = feature_nets.create(images, options.inception, classifier)
+  return reference(images, net, options, allow_few=True)
 
 
 def _translator(
   game: Game,
   direction: Direction,
   config: ConfigDict,
-  seed: int,
-  batch_statistics: bool,
-) -> Callable[..., Translated]:
-  """Returns `translate(variables, source, order, pause)` to a `Translated`."""
-  start, end = direction.source, direction.target
-  shape = data.example_shapes(config)[start]
-  count = jax.local_device_count()
-  most = min(sampling.BATCH, max(1, _PIXELS // (shape[0] * shape[1])))
-  size = max(1, most // count) * count
+  options: EvaluationOptions,
+) -> Callable[[Any, data.Source, np.ndarray], Translations]:
+  """Returns `translate(variables, source, order)`.
 
-  def one(variables: Any, batch: Mapping[str, jax.Array]) -> dict[str, Any]:
-    given = unaugmented(batch["images"], config)
-    x = given[start]
-    inputs = {start: x, **batch["inputs"]}
-    made = game.sample(*variables, inputs, batch_statistics)
-    stored = to_uint8(made[direction.output])
-    rounded = to_float(stored)
-    scores = {}
-    if end in given:
-      scores["L1"] = image_pairs.l1(rounded, given[end])
-      scores["PSNR"] = image_pairs.psnr(rounded, given[end])
-      if min(shape[:2]) >= image_pairs.SSIM_LEAST:
-        scores["SSIM"] = image_pairs.ssim(rounded, given[end])
-    elif rounded.shape == x.shape:
-      scores["L1 to the source"] = image_pairs.l1(rounded, x)
-    if direction.cycle:
-      scores["cycle L1"] = image_pairs.l1(made[direction.cycle], x)
-    if game.embed:
-      features = (game.embed(*variables, y) for y in (x, rounded))
-      scores["embedding similarity"] = cosine_similarity(*features)
-    return {"images": stored, "scores": scores}
-
-  apply = devices.data_parallel(one)
-  keys = {start, end} if config.name != "unpaired" else {start}
+  Args:
+    game: of the run.
+    direction: of the game.
+    config: `config.data` of the images to translate.
+    options: of the evaluation.
+  """
+  entry = direction.source
+  height, width, _ = data.example_shapes(config)[entry]
+  most = min(sampling.BATCH_SIZE, max(1, _MAX_PIXELS // (height * width)))
+  shares = jax.local_device_count()
+  size = max(1, most // shares) * shares
+  apply = devices.data_parallel(
+    _translate_batch(game, direction, config, options.batch_statistics)
+  )
+  keys = {entry, direction.target} if config.name != "unpaired" else {entry}
 
   def translate(
-    variables: Any,
-    source: data.Source,
-    order: np.ndarray,
-    pause: Callable[[], None],
-  ) -> Translated:
+    variables: Any, source: data.Source, order: np.ndarray
+  ) -> Translations:
     variables = devices.replicate(variables)
-    made, sources, labels = [], [], []
+    outputs, sources, labels = [], [], []
     with tqdm(
       total=len(order), desc="translations", unit="image", leave=False
     ) as bar:
-      for first in pausing(range(0, len(order), size), pause):
-        batch = source[order[first : first + size]]
-        sources.append(batch[start])
-        labels.append(batch.get(f"{start}_label", ()))
+      for start in range(0, len(order), size):
+        batch = source[order[start : start + size]]
+        sources.append(batch[entry])
+        labels.append(batch.get(f"{entry}_label", ()))
+        count = len(sources[-1])
         # Filled up to one size, for which all is compiled.
-        rows = np.resize(np.arange(len(batch[start])), size)
+        rows = np.resize(np.arange(count), size)
+        images = {key: batch[key][rows] for key in keys}
         inputs = {}
         if game.inputs:
-          indices = jnp.arange(first, first + size)
-          inputs = sampling.draw_inputs(game, seed, indices)
-        images = {key: batch[key][rows] for key in keys}
-        count = len(sources[-1])
-        batch = devices.shard({"images": images, "inputs": inputs})
-        found = jax.device_get(apply(variables, batch))
-        made.append(jax.tree.map(lambda x, n=count: x[:n], found))
+          indices = jnp.arange(start, start + size)
+          inputs = sampling.draw_inputs(game, options.seed, indices)
+        output = apply(variables, devices.shard((images, inputs)))
+        outputs.append(
+          jax.tree.map(lambda x, n=count: x[:n], jax.device_get(output))
+        )
         bar.update(count)
-    made = jax.tree.map(lambda *x: np.concatenate(x), *made)
-    return Translated(
-      made["images"],
-      np.concatenate(sources),
-      np.concatenate(labels),
-      made["scores"],
+    images, scores = jax.tree.map(lambda *x: np.concatenate(x), *outputs)
+    return Translations(
+      images, np.concatenate(sources), np.concatenate(labels), scores
     )
 
   return translate
 
 
-def _metrics(
-  made: Translated,
-  real: Reference | None,
-  seed: int,
-  same: bool,
-  pause: Callable[[], None],
-) -> dict[str, Metric]:
-  """The metrics of translations, or with `same`, of what should not change."""
-  metrics = {}
+def _translate_batch(
+  game: Game, direction: Direction, config: ConfigDict, batch_statistics: bool
+) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
+  """Returns a function from variables and a batch to images and scores."""
+
+  def apply(
+    variables: Any, batch: tuple[Mapping[str, jax.Array], Mapping[str, Any]]
+  ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    stored, inputs = batch
+    images = unaugmented(stored, config)
+    source = images[direction.source]
+    outputs = game.sample(
+      *variables, {direction.source: source, **inputs}, batch_statistics
+    )
+    pixels = to_uint8(outputs[direction.output])
+    output = to_float(pixels)
+    translated = Translated(
+      source,
+      output,
+      images.get(direction.target),
+      outputs[direction.cycle] if direction.cycle else None,
+      tuple(game.embed(*variables, x) for x in (source, output))
+      if game.embed
+      else None,
+    )
+    return pixels, tables.values(tables.TRANSLATIONS, translated)
+
+  return apply
+
+
+def _evaluate(task: _Task, variables: Any) -> dict[str, Metric]:
+  """Returns the metrics of a direction."""
+  outputs = task.translate(variables, task.source, task.order)
+  metrics, real, identity = {}, task.real, task.direction.name == "identity"
   if real:
-    net, labelled = real.net, len(made.labels) > 0
+    net, labelled = real.net, len(outputs.labels) > 0
 
     def batches(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-      for rows in pausing(sampling.batches(np.arange(len(images))), pause):
+      for rows in sampling.batches(np.arange(len(images))):
         batch = {"image": images[rows]}
-        yield batch | ({"label": made.labels[rows]} if labelled else {})
+        yield batch | ({"label": outputs.labels[rows]} if labelled else {})
 
-    fake = collect(net, batches(made.images), len(made.images), "features")
+    images = outputs.images
+    generated = collect(net, batches(images), len(images), "features")
     if net.classes and labelled:
-      accuracy = {"accuracy": fake}
-      if made.sources.shape == made.images.shape and not same:
+      accuracy = {"accuracy": generated}
+      if outputs.sources.shape == images.shape and not identity:
         accuracy["accuracy untranslated"] = collect(
-          net, batches(made.sources), len(made.sources), "features"
+          net, batches(outputs.sources), len(images), "features"
         )
-      for name, found in accuracy.items():
-        right = (found.logits.argmax(1) == found.labels).mean()
-        floor = real.protocol["classifier_accuracy"]
-        metrics[net.prefix + name] = Metric(float(right), floor, False)
-  scores = {
-    name: Metric(float(values.mean()), None, _LOWER[name])
-    for name, values in made.scores.items()
-  }
-  if "L1" in scores:
-    metrics |= scores
-  if real and not same:
-    metrics |= compare(real, fake, seed)
-  # Last, since the first decides which checkpoint is the best: none of these
-  # is better for what translates more.
-  return metrics | scores
-
-
-_LOWER = {
-  "L1": True,
-  "PSNR": False,
-  "SSIM": False,
-  "L1 to the source": None,
-  "cycle L1": True,
-  "embedding similarity": False,
-}
+      function, lower_is_better = tables.ACCURACY
+      known = real.protocol["classifier_accuracy"]
+      for name, statistics in accuracy.items():
+        metrics[net.prefix + name] = Metric(
+          function(statistics), known, lower_is_better
+        )
+    if not identity:
+      metrics |= compare(real, generated)
+  scores = {name: float(x.mean()) for name, x in outputs.scores.items()}
+  return metrics | tables.metrics(tables.TRANSLATIONS, scores, {})

@@ -26,7 +26,7 @@ from jaxgan.algorithms.one_sided import FORWARD, IDENTITY
 from jaxgan.data import presets
 from jaxgan.errors import InputError
 from jaxgan.evaluation import classifiers, restored
-from jaxgan.game import with_pretrained
+from jaxgan.game import Pretrained, with_pretrained
 from jaxgan.train import train
 
 TERMS = ("adversarial", "constancy", "identity", "total_variation")
@@ -236,7 +236,7 @@ def test_the_feature_net_is_what_it_was(tmp_path):
   config.update(steps=3, eval_every=0)
   state = train(config, tmp_path)
   params, model_state = classifiers.weights_of(
-    feature_net(), config.features.network, (16, 16, 1)
+    Pretrained(config.features.network, (16, 16, 1), str(feature_net()), None)
   )
   for found in (state, restored.load(tmp_path).state):
     jax.tree.map(
@@ -267,7 +267,7 @@ def test_a_first_checkpoint_that_was_cut_short(tmp_path):
   config.update(steps=1, eval_every=0)
   state = train(config, tmp_path)
   params, _ = classifiers.weights_of(
-    feature_net(), config.features.network, (16, 16, 1)
+    Pretrained(config.features.network, (16, 16, 1), str(feature_net()), None)
   )
   jax.tree.map(np.testing.assert_array_equal, state.params["features"], params)
 
@@ -323,14 +323,14 @@ def test_samples_are_of_both_domains():
 @pytest.mark.slow
 def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-  brief = classifiers.classifier_config
+  brief = classifiers.default_config
 
   def two_rounds(preset):
     config = brief(preset)
     config.steps = 2
     return config
 
-  monkeypatch.setattr(classifiers, "classifier_config", two_rounds)
+  monkeypatch.setattr(classifiers, "default_config", two_rounds)
   config = shrink(load_config("dtn"))
   config.features.update(workdir="", image_size=0, channels=0)
   config.update(steps=1, eval_every=0)
@@ -400,7 +400,7 @@ def test_the_digits_of_the_paper(tmp_path, monkeypatch):
     config.update(steps=1, batch_size=16)
     return config
 
-  monkeypatch.setattr(classifiers, "classifier_config", brief)
+  monkeypatch.setattr(classifiers, "default_config", brief)
   config = load_config("dtn", "svhn_mnist")
   config.update(steps=1, batch_size=16, eval_every=0)
   config.generator.width = config.critic.width = 4

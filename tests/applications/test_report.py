@@ -20,9 +20,12 @@ PROTOCOL = {
 
 
 def evaluation(**protocol):
-  metric = {"value": 3.21987, "floor": 0.5, "lower": True}
+  metric = {"value": 3.21987, "real": 0.5, "lower_is_better": True}
   return {
-    "metrics": {"digits-FID": metric, "digits-IS": metric | {"lower": False}},
+    "metrics": {
+      "digits-FID": metric,
+      "digits-IS": metric | {"lower_is_better": False},
+    },
     "protocol": PROTOCOL | protocol,
   }
 
@@ -89,8 +92,10 @@ def test_seeds_are_put_together(workdir):
   (gan, _) = entries(workdir, evaluation(), evaluation())
 
   def run(name, seed, value, **changes):
-    metrics = {"a": {"value": value, "floor": None, "lower": True},
-               "b": {"value": 2.0, "floor": None, "lower": False}}  # fmt: skip
+    metrics = {
+      "a": {"value": value, "real": None, "lower_is_better": True},
+      "b": {"value": 2.0, "real": None, "lower_is_better": False},
+    }
     return gan._replace(
       name=name,
       rows=[{"step": 120, "rounds_per_second": 2 / (seed + 1)}],
@@ -126,7 +131,7 @@ def test_seeds_are_put_together(workdir):
     {},
     [1],
     {"metrics": {"x": 3}},
-    {"metrics": {"x": {"value": 1, "floor": "x", "lower": True}}},
+    {"metrics": {"x": {"value": 1, "real": "x", "lower_is_better": True}}},
     {"metrics": [], "protocol": 3},
     "x",
   ],

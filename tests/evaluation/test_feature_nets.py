@@ -111,12 +111,12 @@ def test_another_run_is_no_classifier(tmp_path):
 def test_images_without_labels_need_inception(workdir, tmp_path):
   config = load_config("dcgan", "folder")
   with pytest.raises(InputError, match="no labels"):
-    feature_nets.check(config)
-  feature_nets.check(config, workdir=str(workdir))
+    feature_nets.check(config.data)
+  feature_nets.check(config.data, classifier=str(workdir))
   with pytest.raises(InputError, match="no file"):
-    feature_nets.check(config, str(tmp_path / "none.pth"))
+    feature_nets.check(config.data, str(tmp_path / "none.pth"))
   with pytest.raises(InputError, match="not both"):
-    feature_nets.check(config, "a", "b")
+    feature_nets.check(config.data, "a", "b")
   config = load_config("classifier", "folder")
   with pytest.raises(InputError, match="no images with labels"):
     algorithms.create(config)
@@ -150,23 +150,23 @@ def tiny(preset):
 
 def test_a_classifier_is_trained_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-  monkeypatch.setattr(classifiers, "classifier_config", tiny)
+  monkeypatch.setattr(classifiers, "default_config", tiny)
   config = load_config("dcgan", "digits")
   config.data.flip = True  # how a GAN's data is augmented does not matter
   folder = tmp_path / "jaxgan/classifiers"
   folder.mkdir(parents=True)
-  first = feature_nets.create(config)
+  first = feature_nets.create(config.data)
   (kept,) = (p for p in folder.iterdir() if p.is_dir())
   assert "once" in capsys.readouterr().out
   config.data.flip = False
-  assert feature_nets.create(config).hash == first.hash
+  assert feature_nets.create(config.data).hash == first.hash
   assert "once" not in capsys.readouterr().out
   # What was left half-way, or is damaged, is made again.
   (folder / f"{kept.name}.partial").mkdir()
   for path in (kept / "checkpoints").rglob("*"):
     if path.is_file():
       path.write_bytes(b"")
-  assert feature_nets.create(config).hash == first.hash
+  assert feature_nets.create(config.data).hash == first.hash
   assert "again" in capsys.readouterr().out
   assert [p for p in folder.iterdir() if p.is_dir()] == [kept]
 
@@ -175,7 +175,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
   (tmp_path / "file").write_text("")
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
   with pytest.raises(InputError, match="XDG_CACHE_HOME"):
-    feature_nets.create(load_config("dcgan", "digits"))
+    feature_nets.create(load_config("dcgan", "digits").data)
 
 
 def test_the_stacked_preset_classifies_channels():
@@ -190,7 +190,7 @@ def test_the_stacked_preset_classifies_channels():
 
 def test_inception_has_the_plain_names(tmp_path, monkeypatch):
   numpy = pytest.importorskip("safetensors.numpy")
-  monkeypatch.setattr(sampling, "BATCH", 8)
+  monkeypatch.setattr(sampling, "BATCH_SIZE", 8)
   shape = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
   module = inception.Inception()
   variables = jax.eval_shape(module.init, jax.random.key(0), shape)
@@ -206,7 +206,7 @@ def test_inception_has_the_plain_names(tmp_path, monkeypatch):
       weights[name] = np.ascontiguousarray(x)
   file = tmp_path / "weights.safetensors"
   numpy.save_file(weights, file)
-  net = feature_nets.create(load_config("dcgan", "folder"), str(file))
+  net = feature_nets.create(load_config("dcgan", "folder").data, str(file))
   assert (net.prefix, net.classes, net.size) == ("", 0, 2048)
   assert net.hash == hashlib.sha256(file.read_bytes()).hexdigest()
   images = rng.integers(0, 256, (3, 20, 20, 1), np.uint8)

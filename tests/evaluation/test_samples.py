@@ -1,7 +1,8 @@
 """Measures of samples: reference, floors, protocols, evaluation in training."""
 
+import dataclasses
 import json
-import signal
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,19 +13,29 @@ from helpers.configs import data_config, load_config, shrink
 from helpers.feature_nets import plain_net
 from helpers.files import write_images
 from helpers.runs import command
+from scipy.linalg import sqrtm
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
+from scipy.stats import entropy
+from sklearn.metrics.pairwise import polynomial_kernel
+from sklearn.neighbors import NearestNeighbors
 
-from jaxgan import algorithms, data
+from jaxgan import algorithms, data, evaluation
 from jaxgan.data.arrays import ArraySource
+from jaxgan.data.order import shuffled_indices
 from jaxgan.data.pixels import to_uint8
-from jaxgan.engine import checkpoint, devices, logs
-from jaxgan.errors import InputError, Preempted
+from jaxgan.engine import checkpoint, devices
+from jaxgan.errors import InputError
 from jaxgan.evaluation import (
+  EvaluationOptions,
   feature_nets,
   restored,
   samples,
   sampling,
   statistics,
 )
+from jaxgan.evaluation.metrics import tables
+from jaxgan.evaluation.metrics.tables import Metric
 from jaxgan.game import sampling_variables
 from jaxgan.train import train
 
@@ -34,11 +45,11 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def few(monkeypatch):
   """Batches of 16, so that there are several."""
-  monkeypatch.setattr(sampling, "BATCH", 16)
+  monkeypatch.setattr(sampling, "BATCH_SIZE", 16)
 
 
 def test_statistics_are_those_of_all_images(few, monkeypatch):
-  monkeypatch.setattr(statistics, "KEPT", 40)
+  monkeypatch.setattr(statistics, "MAX_KID_FEATURES", 40)
   net = plain_net()
   images = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 1), np.uint8)
   source = ArraySource({"image": images, "label": np.arange(70) % 10})
@@ -56,51 +67,125 @@ def test_statistics_are_those_of_all_images(few, monkeypatch):
   assert found.logits.shape == (70, 10)
 
 
-def test_reference_and_floor(few):
-  config = data_config("digits")
-  net = plain_net()
-  real = statistics.reference(config, net)
-  assert len(real.real.labels) == 1437
+def grey_levels(images):
+  """The features and logits of `plain_net`."""
+  flat = images.reshape(len(images), -1).astype(np.float64) / 255
+  return flat[:, 100:103], flat[:, 50:60]
+
+
+def expected_metrics(images, labels, samples):
+  """The metrics of samples, by scipy and scikit-learn alone."""
+  (real, _), (fake, logits) = grey_levels(images), grey_levels(samples)
+  (m, c), (n, d) = ((x.mean(0), np.cov(x.T)) for x in (real, fake))
+  kernel = partial(polynomial_kernel, degree=3, gamma=1 / 3, coef0=1)
+  within = [
+    (kernel(x).sum() - np.trace(kernel(x))) / (len(x) * (len(x) - 1))
+    for x in (real, fake)
+  ]
+  reach_real, reach_fake = (
+    NearestNeighbors(n_neighbors=4).fit(x).kneighbors(x)[0][:, -1] + 1e-6
+    for x in (real, fake)
+  )
+  gaps = cdist(real, fake)
+  around = gaps <= reach_real[:, None]
+  shares = np.split(
+    softmax(logits, 1), [i * len(logits) // 10 for i in range(1, 10)]
+  )
+  counts, data_counts = (
+    np.array([(x == i).sum() for i in range(10)])
+    for x in (logits.argmax(1), labels)
+  )
+  return {
+    "FID": ((m - n) ** 2).sum() + np.trace(c + d - 2 * sqrtm(c @ d).real),
+    "KID": sum(within) - 2 * kernel(real, fake).mean(),
+    "IS": np.mean(
+      [np.exp(entropy(p, p.mean(0), axis=1).mean()) for p in shares]
+    ),
+    "precision": around.any(0).mean(),
+    "recall": (gaps <= reach_fake).any(1).mean(),
+    "density": around.sum() / 3 / len(fake),
+    "coverage": around.any(1).mean(),
+    "modes": (counts > 0).sum(),
+    "reverse KL": entropy(counts, data_counts),
+  }
+
+
+@pytest.fixture(scope="module")
+def digits():
+  """Training images with labels, held-out ones in order, and others."""
+  trained = data.create(data_config("digits"))[np.arange(1437)]
+  held_out = data.create(data_config("digits", split="test"))
+  held_out = held_out[shuffled_indices(0, np.arange(360), 360)]["image"]
+  typeset = data.create(data_config("typeset_digits"))[np.arange(100)]["image"]
+  return trained["image"], trained["label"], held_out, typeset
+
+
+def check_values(found, expected):
+  assert found.keys() == expected.keys()
+  for name, value in expected.items():
+    # KID is a mean over random subsets.
+    rtol, atol = (0.01, 1e-4) if name == "KID" else (1e-4, 1e-8)
+    np.testing.assert_allclose(found[name], value, rtol, atol, err_msg=name)
+
+
+def compare_typeset(typeset):
+  """Metrics of the typeset digits as samples, without their prefix."""
+  real = statistics.reference(
+    data_config("digits"), plain_net(), EvaluationOptions()
+  )
+  source = ArraySource({"image": typeset})
+  batches = sampling.examples(source, np.arange(len(typeset)))
+  generated = statistics.collect(plain_net(), batches, len(typeset), "x")
+  metrics = statistics.compare(real, generated)
+  return {name.removeprefix("pixels-"): m for name, m in metrics.items()}, real
+
+
+def test_metrics_against_scipy(few, digits):
+  images, labels, held_out, typeset = digits
+  metrics, real = compare_typeset(typeset)
+  values = {name: m.value for name, m in metrics.items()}
+  check_values(values, expected_metrics(images, labels, typeset))
+  values = {name: m.real for name, m in metrics.items()}
+  check_values(values, expected_metrics(images, labels, held_out))
+  assert [name for name, m in metrics.items() if m.lower_is_better] == [
+    "FID", "KID", "reverse KL",
+  ]  # fmt: skip
   protocol = real.protocol
   assert protocol["held_out_split"] == "test"
-  assert [protocol[k] for k in ("real", "floor", "samples")] == [1437, 360, 360]
+  counts = [protocol[k] for k in ("real", "held_out", "samples")]
+  assert counts == [1437, 360, 360]
 
-  def collected(split, count):
-    source = data.create(data_config("digits", split=split))
-    order = np.arange(count)
-    return statistics.collect(net, sampling.examples(source, order), count, "x")
 
-  # The floor is what the held-out images get as samples.
-  as_samples = statistics.compare(real, collected("test", 360))
-  for name, metric in as_samples.items():
-    np.testing.assert_allclose(
-      metric.value, metric.floor, rtol=0.2, err_msg=name
-    )
-  np.testing.assert_allclose(
-    as_samples["pixels-FID"].value, as_samples["pixels-FID"].floor, rtol=1e-9
-  )
-  assert [name for name, m in as_samples.items() if m.lower] == [
-    "pixels-FID", "pixels-KID", "pixels-reverse KL",
-  ]  # fmt: skip
-  # The training images themselves are nearer.
-  metrics = statistics.compare(real, collected("train", 1437))
-  assert abs(metrics["pixels-FID"].value) < 1e-12
-  assert metrics["pixels-FID"].floor > 1e-4
-  assert metrics["pixels-precision"].value == 1
-  assert metrics["pixels-coverage"].value == 1
+@pytest.mark.parametrize("name", tables.IMAGES)
+def test_a_wrong_metric_would_be_noticed(few, digits, monkeypatch, name):
+  images, labels, _, typeset = digits
+  measure = tables.IMAGES[name]
+
+  def wrong(x):
+    return measure.function(dataclasses.replace(x, generated=x.real))
+
+  monkeypatch.setitem(tables.IMAGES, name, measure._replace(function=wrong))
+  metrics, _ = compare_typeset(typeset)
+  values = {name: m.value for name, m in metrics.items()}
+  with pytest.raises(AssertionError, match=name):
+    check_values(values, expected_metrics(images, labels, typeset))
 
 
 def test_floors_are_of_as_many_images_as_there_are_samples(few):
   config = data_config("digits")
-  for count, floor in ((100, 100), (360, 360), (500, 360)):
-    protocol = statistics.reference(config, plain_net(), count).protocol
-    assert (protocol["samples"], protocol["floor"]) == (count, floor)
+  for count, held_out in ((100, 100), (360, 360), (500, 360)):
+    protocol = statistics.reference(
+      config, plain_net(), EvaluationOptions(count=count)
+    ).protocol
+    assert (protocol["samples"], protocol["held_out"]) == (count, held_out)
 
 
 def test_a_limit_on_the_real_images(few):
   whole, part = (
-    statistics.reference(data_config("digits"), plain_net(), most=most)
-    for most in (0, 50)
+    statistics.reference(
+      data_config("digits"), plain_net(), EvaluationOptions(max_real=limit)
+    )
+    for limit in (0, 50)
   )
   assert len(part.real.labels) == part.protocol["real"] == 50
   digests = {x.protocol["images_sha256"] for x in (whole, part)}
@@ -111,15 +196,15 @@ def test_a_folder_has_halves_for_a_floor(few, tmp_path):
   write_images(tmp_path, 41, mode="L")
   config = data_config(path=str(tmp_path), image_size=20, channels=1)
   net = plain_net(classes=0)
-  real = statistics.reference(config, net)
+  real = statistics.reference(config, net, EvaluationOptions())
   images = data.create(config)[np.arange(41)]["image"].reshape(41, -1)
   np.testing.assert_allclose(
     real.real.moments.mean, images[:, 100:103].mean(0) / 255, rtol=1e-6
   )
   assert real.real.moments.count == 41
-  assert real.protocol["floor"] == real.protocol["samples"] == 20
+  assert real.protocol["held_out"] == real.protocol["samples"] == 20
   assert real.protocol["held_out_split"] == "half of the same"
-  assert set(real.floors) == {
+  assert set(real.held_out) == {
     "FID", "KID", "IS", "precision", "recall", "density", "coverage",
   }  # fmt: skip
 
@@ -128,11 +213,13 @@ def test_too_few_images_say_how_many_are_needed(few, monkeypatch, tmp_path):
   write_images(tmp_path, 3, mode="L")
   config = data_config(path=str(tmp_path), image_size=20, channels=1)
   with pytest.raises(InputError, match="3 real images: .* at least 4"):
-    statistics.reference(config, plain_net(classes=0))
+    statistics.reference(config, plain_net(classes=0), EvaluationOptions())
   monkeypatch.setattr(feature_nets, "create", lambda *_: plain_net())
   config = shrink(load_config("nsgan"))
   with pytest.raises(InputError, match="3 samples: .* at least 4"):
-    samples.create(config, algorithms.create(config), 3)
+    evaluation.create(
+      config, algorithms.create(config), EvaluationOptions(count=3)
+    )
 
 
 def test_a_floor_that_cannot_be_had_is_none(few, monkeypatch):
@@ -143,9 +230,9 @@ def test_a_floor_that_cannot_be_had_is_none(few, monkeypatch):
     "create",
     lambda c, create=data.create: _first(create(c), c),
   )
-  real = statistics.reference(config, net, count=25)
-  assert real.floors["FID"] is None
-  assert real.floors["precision"] is not None
+  real = statistics.reference(config, net, EvaluationOptions(count=25))
+  assert "FID" not in real.held_out
+  assert "precision" in real.held_out
 
 
 def _first(source, config):
@@ -165,7 +252,7 @@ def test_points():
   far = samples.compare_points(perfect[:500] + 1.0, mixture)["Wasserstein-2"]
   # Shifted by (1, 1), from itself and not quite from another draw.
   np.testing.assert_allclose(far.value, 2**0.5, rtol=0.05)
-  assert far.floor < 0.3
+  assert far.real < 0.3
   broken = samples.compare_points(np.full_like(perfect[:100], np.nan), mixture)
   assert not np.isfinite(broken["Wasserstein-2"].value)
 
@@ -176,7 +263,7 @@ def test_samples_do_not_depend_on_their_batch(monkeypatch):
   params, model_state = algorithm.init(jax.random.key(0), {})
   images = {}
   for size in (16, 24):
-    monkeypatch.setattr(sampling, "BATCH", size)
+    monkeypatch.setattr(sampling, "BATCH_SIZE", size)
     sample = sampling.sampler(algorithm, seed=3)
     batches = list(map(np.asarray, sample((params, model_state), 40)))
     assert sum(map(len, batches)) == 40
@@ -223,23 +310,29 @@ def small(name="nsgan", preset=None, **values):
 def test_evaluation_while_training(tmp_path, monkeypatch):
   scores = iter([3.0, 5.0, float("nan"), 4.0, 4.5, 6.0])
 
-  monkeypatch.setattr(samples, "check", lambda *_: None)
+  monkeypatch.setattr(evaluation, "check", lambda *_: None)
 
-  def create(config, algorithm, count, inception):
-    assert (config.eval_samples, count, inception) == (77, 77, "")
+  def create(config, algorithm, options):
+    assert options == EvaluationOptions(count=77)
 
-    def evaluate(variables, pause):
+    def evaluate(variables):
       params, _ = variables
       assert set(params) == {"generator", "critic"}
       return {
-        "first": statistics.Metric(next(scores), 0.5, True),
-        "second": statistics.Metric(1.0, None, False),
+        "second": Metric(1.0, None, False),
+        "first": Metric(next(scores), 0.5, True),
       }
 
     return evaluate, {}
 
-  monkeypatch.setattr(samples, "create", create)
-  config = small(eval_every=1, eval_samples=77, steps=6, checkpoint_every=0)
+  monkeypatch.setattr(evaluation, "create", create)
+  config = small(
+    eval_every=1,
+    eval_samples=77,
+    steps=6,
+    checkpoint_every=0,
+    best_metric="first",
+  )
   train(config, tmp_path)
   with checkpoint.open_manager(tmp_path, read_only=True) as manager:
     # The best and the latest three; NaN did not win.
@@ -270,6 +363,54 @@ def test_higher_can_be_better(tmp_path):
   assert found[int(best)] == max(found.values())
 
 
+def scored(values, monkeypatch, **config):
+  """The score of an evaluation with these metrics."""
+  metrics = {
+    name: Metric(x, None, lower) for name, (x, lower) in values.items()
+  }
+  monkeypatch.setattr(evaluation, "create", lambda *_: (lambda _: metrics, {}))
+  return evaluation.in_training(small(**config), None)(None)
+
+
+def test_the_best_metric_is_a_name(monkeypatch):
+  values = {"digits-KID": (0.5, True), "digits-FID": (2.0, True),
+            "digits-IS": (3.0, False), "x": (9.0, None)}  # fmt: skip
+  scalars, score = scored(values, monkeypatch)
+  assert scalars == {f"eval/{name}": x for name, (x, _) in values.items()}
+  assert score == 2.0
+  for name, expected in (
+    ("KID", 0.5),
+    ("digits-KID", 0.5),
+    ("digits-IS", -3.0),
+  ):
+    assert scored(values, monkeypatch, best_metric=name)[1] == expected
+  # Without a name, other directions and unknown metrics decide nothing.
+  others = {"backward digits-FID": (1.0, True), "x": (9.0, None)}
+  assert scored(others, monkeypatch)[1] is None
+  for name in ("modes", "x"):
+    with pytest.raises(
+      InputError, match=f"{name}'.* digits-KID, digits-FID, digits-IS$"
+    ):
+      scored(values, monkeypatch, best_metric=name)
+
+
+@pytest.mark.parametrize(
+  ("name", "preset", "metric", "known"),
+  [
+    ("nsgan", None, "L1", "FID, KID, IS"),
+    ("gan", "ring", "FID", "Wasserstein-2, modes"),
+    ("classifier", None, "FID", "accuracy"),
+    ("pix2pix", None, "L1 to the source", "accuracy, L1, PSNR"),
+  ],
+)
+def test_an_unknown_best_metric_is_refused(name, preset, metric, known):
+  config = small(name, preset, best_metric=metric)
+  with pytest.raises(InputError, match=f"best_metric='{metric}'.* {known}"):
+    evaluation.check(config)
+  config = small(name, preset, best_metric="digits-" + known.split(",")[0])
+  evaluation.check(config)
+
+
 def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
   monkeypatch.setattr(feature_nets, "create", lambda *_: plain_net(size=20))
   states = [
@@ -278,40 +419,6 @@ def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
   ]
   digests = {checkpoint.digest(jax.device_get(state)) for state in states}
   assert len(digests) == 1
-
-
-@pytest.mark.parametrize("at", [2, 4])
-def test_told_to_end_while_evaluating(tmp_path, monkeypatch, at):
-  """It ends between two batches, and is saved; later it is evaluated."""
-  monkeypatch.setattr(feature_nets, "create", lambda *_: plain_net(size=20))
-  asked, create = [], samples.create
-
-  def told(*args, **kwargs):
-    evaluate, protocol = create(*args, **kwargs)
-
-    def evaluate_and_tell(variables, pause):
-      def counted():
-        asked.append(1)
-        if len(asked) == 2:
-          signal.raise_signal(signal.SIGTERM)
-        pause()
-
-      return evaluate(variables, counted)
-
-    return evaluate_and_tell, protocol
-
-  monkeypatch.setattr(samples, "create", told)
-  config = small(eval_every=at, eval_samples=300, checkpoint_every=0)
-  with pytest.raises(Preempted):
-    train(config, tmp_path)
-  assert len(asked) == 2
-  assert restored.load(tmp_path).state.step == at
-  assert "eval" not in (tmp_path / "metrics.jsonl").read_text()
-  monkeypatch.setattr(samples, "create", create)
-  assert train(config, tmp_path).step == 4
-  found = logs.rows(tmp_path)
-  evaluated = [row["step"] for row in found if any("eval/" in k for k in row)]
-  assert evaluated == list(range(at, 5, at))
 
 
 def test_what_cannot_be_evaluated_is_refused_at_once(tmp_path):
@@ -388,9 +495,8 @@ def test_the_command(workdir):
   assert protocol["versions"]["jax"] == jax.__version__
   # And that of the library: the same net, samples and images.
   found = restored.load(workdir / "gan")
-  evaluate, _ = samples.create(
-    found.config, found.game, 300, classifier=str(workdir / "classifier")
-  )
+  options = EvaluationOptions(count=300, classifier=str(workdir / "classifier"))
+  evaluate, _ = evaluation.create(found.config, found.game, options)
   for name, metric in evaluate(sampling_variables(found.state)).items():
     np.testing.assert_allclose(
       metric.value, first["metrics"][name]["value"], rtol=0.02, atol=1e-3

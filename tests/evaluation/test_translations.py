@@ -11,20 +11,19 @@ from helpers.files import write_images
 from helpers.runs import command
 from scipy import signal
 
-from jaxgan import algorithms, data
+from jaxgan import algorithms, data, evaluation
 from jaxgan.algorithms.one_sided import BACKWARD, FORWARD
 from jaxgan.data.order import shuffled_indices
 from jaxgan.errors import InputError
 from jaxgan.evaluation import (
+  EvaluationOptions,
   feature_nets,
   restored,
-  samples,
   sampling,
   translations,
 )
 from jaxgan.evaluation.feature_nets import FeatureNet
 from jaxgan.evaluation.metrics import image_pairs
-from jaxgan.evaluation.statistics import no_pause
 from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
   """Batches of 16, so that there are several."""
-  monkeypatch.setattr(sampling, "BATCH", 16)
+  monkeypatch.setattr(sampling, "BATCH_SIZE", 16)
 
 
 def shifting(algorithm, shift):
@@ -53,14 +52,14 @@ def shifting(algorithm, shift):
   return algorithm._replace(sample=sample)
 
 
-def ink_net(config, *_):
+def ink_net(images, *_):
   """Ten classes by the place of the darkest of ten pixels."""
 
   def apply(variables, images):
     flat = jnp.asarray(images).reshape(len(images), -1) / 255.0
     return flat[:, 100:103], flat[:, 50:60]
 
-  name = config.data.name
+  name = images.name
   return FeatureNet(f"{name}-", "pixels", "0", "none", 10, 3, apply)
 
 
@@ -68,7 +67,9 @@ def test_unpaired_digits(monkeypatch):
   monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("cyclegan"))
   algorithm = shifting(algorithms.create(config), 0.5)
-  evaluate, protocol = samples.create(config, algorithm, count=70)
+  evaluate, protocol = evaluation.create(
+    config, algorithm, EvaluationOptions(count=70)
+  )
   metrics = evaluate(({}, {}))
   held_out = data.held_out(config.data)
   for prefix, side, other, shift in (
@@ -85,7 +86,7 @@ def test_unpaired_digits(monkeypatch):
       right = (pixels.argmax(1) == batch["label"]).mean()
       found = metrics[f"{prefix}{other}-accuracy{name}"]
       np.testing.assert_allclose(found.value, right)
-      assert not found.lower
+      assert found.lower_is_better is False
     cycle = np.clip(there - 0.25, -1, 1) if side == "source" else there
     np.testing.assert_allclose(
       metrics[f"{prefix}cycle L1"].value, np.abs(cycle - x).mean(), rtol=1e-4
@@ -116,7 +117,9 @@ def test_what_should_not_change_and_what_should_be_kept(monkeypatch):
     return images[:, 4, 4:12, 0] + 1.5
 
   algorithm = algorithms.create(config)._replace(sample=sample, embed=embed)
-  evaluate, protocol = samples.create(config, algorithm, count=70)
+  evaluate, protocol = evaluation.create(
+    config, algorithm, EvaluationOptions(count=70)
+  )
   metrics = evaluate(({}, {}))
   held_out = data.held_out(config.data)
   for prefix, side in (("", "source"), ("identity ", "target")):
@@ -129,7 +132,7 @@ def test_what_should_not_change_and_what_should_be_kept(monkeypatch):
     cosines = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
     found = metrics[f"{prefix}embedding similarity"]
     np.testing.assert_allclose(found.value, cosines.mean(), rtol=1e-4)
-    assert found.lower is False
+    assert found.lower_is_better is False
     name = "L1" if prefix else "L1 to the source"
     np.testing.assert_allclose(
       metrics[prefix + name].value, np.abs(made - x).mean(), rtol=1e-4
@@ -152,10 +155,10 @@ def test_pairs_without_labels_or_another_split(tmp_path, monkeypatch):
   config.generator.downs = 4
   config.critic.layers = 1
   algorithm = shifting(algorithms.create(config), 0.0)
-  evaluate, protocol = samples.create(config, algorithm)
+  evaluate, protocol = evaluation.create(config, algorithm)
   metrics = evaluate(({}, {}))
   assert list(metrics) == ["L1", "PSNR", "SSIM"]
-  assert [m.lower for m in metrics.values()] == [True, False, False]
+  assert [m.lower_is_better for m in metrics.values()] == [True, False, False]
   assert not protocol["translated"]["held_out"]
   assert protocol["samples"] == 21
   plain = config.data.copy_and_resolve_references()
@@ -211,10 +214,13 @@ def test_noise_is_that_of_the_image_and_the_seed():
 
     (forward,) = algorithm.directions
     translate = translations._translator(
-      algorithm._replace(sample=sample), forward, config.data, seed, False
+      algorithm._replace(sample=sample),
+      forward,
+      config.data,
+      EvaluationOptions(seed=seed),
     )
     source = data.create(config.data)
-    found = translate((params, model_state), source, np.arange(count), no_pause)
+    found = translate((params, model_state), source, np.arange(count))
     assert "latent" in made[0][2]
     results[count, seed] = found.images
   np.testing.assert_array_equal(results[40, 0][:20], results[20, 0])
@@ -244,11 +250,13 @@ def test_few_images(count, monkeypatch):
   monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("l1_translation"))
   algorithm = shifting(algorithms.create(config), 0.5)
-  evaluate, _ = samples.create(config, algorithm, count=count)
+  evaluate, _ = evaluation.create(
+    config, algorithm, EvaluationOptions(count=count)
+  )
   metrics = evaluate(({}, {}))
   assert all(np.isfinite(m.value) for m in metrics.values())
   assert ("typeset_digits-IS" in metrics) == (count == 20)
-  assert metrics["L1 to the source"].lower is None
+  assert metrics["L1 to the source"].lower_is_better is None
   assert list(metrics)[0] == "typeset_digits-accuracy"
 
 
@@ -276,8 +284,8 @@ def test_evaluation_by_the_command(tmp_path):
   assert "jaxgan.translate" in result.stderr
   config.data.image_size = 32  # for which that classifier is not
   with pytest.raises(InputError, match="not"):
-    samples.create(
+    evaluation.create(
       config,
       algorithms.create(config),
-      classifier=str(tmp_path / "classifier"),
+      EvaluationOptions(classifier=str(tmp_path / "classifier")),
     )

@@ -37,7 +37,7 @@ def main(address: str, count: str, index: str, tasks: str) -> None:
     if "classifier" in task:
       short = default_config("digits")
       short.steps = 2
-      classifiers.classifier_config = lambda _, own=short: own
+      classifiers.default_config = lambda _, own=short: own
       state = classifiers.trained(config.data)[1].state
       print("classifier", checkpoint.digest(jax.device_get(state)))
       continue

@@ -1,11 +1,13 @@
-"""Measures of how a classifier labels samples."""
+"""Metrics of the labels that a classifier gives samples."""
 
 import numpy as np
 from scipy.special import entr, log_softmax
 
+from jaxgan.evaluation.metrics import Undefined
+
 
 def inception_score(logits: np.ndarray, splits: int = 10) -> float:
-  """`exp E KL(p(y|x) || p(y))`, the mean over consecutive splits.
+  """Returns `exp E KL(p(y|x) || p(y))`, the mean over consecutive splits.
 
   Salimans et al. 2016 (arXiv:1606.03498), section 4. From 1 to the number of
   classes.
@@ -15,10 +17,10 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> float:
     splits: at most N.
 
   Raises:
-    ValueError: where there are fewer examples than splits.
+    Undefined: where there are fewer examples than splits.
   """
   if len(logits) < splits:
-    raise ValueError(f"{splits} splits need at least as many images")
+    raise Undefined(f"{splits} splits need at least as many images")
   scores = []
   cuts = [i * len(logits) // splits for i in range(1, splits)]
   for part in np.split(logits.astype(np.float64), cuts):
@@ -29,12 +31,12 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> float:
 
 
 def modes_found(counts: np.ndarray) -> int:
-  """Number of classes with at least one sample, of counts `[K]`."""
+  """Returns the number of classes with a sample, of counts `[K]`."""
   return int((counts > 0).sum())
 
 
 def reverse_kl(counts: np.ndarray, data_counts: np.ndarray) -> float:
-  """`KL(p_generated || p_data)` of label frequencies, in nats.
+  """Returns `KL(p_generated || p_data)` of label frequencies, in nats.
 
   Metz et al. 2017 (arXiv:1611.02163), section 3.3.3. 0 where samples have the
   classes of the data in its proportions; log K where they have one of K.

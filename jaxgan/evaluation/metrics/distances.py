@@ -1,19 +1,20 @@
-"""Distances between two sets of features.
+"""Distances between two sets of features of a network, `[N, D]`.
 
-Features are those of a network, `[N, D]`; the names by which the distances
-are known, such as FID, belong to Inception's.
+Names such as FID belong to the features of Inception.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.evaluation.metrics import Undefined
+
 
 class Moments(NamedTuple):
-  """Of a stream of vectors, in float64.
+  """The first two moments of a stream of vectors, in float64.
 
   Attributes:
-    count: how many.
+    count: number of vectors.
     mean: `[D]`.
     scatter: `[D, D]`, the sum of outer products of deviations from the mean.
   """
@@ -24,14 +25,14 @@ class Moments(NamedTuple):
 
 
 def moments(x: np.ndarray) -> Moments:
-  """The moments of `[N, D]`, N at least 1."""
+  """Returns the moments of `[N, D]`, N at least 1."""
   x = x.astype(np.float64)
   mean = x.mean(0)
   return Moments(len(x), mean, (x - mean).T @ (x - mean))
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-  """The moments of two streams together (Chan et al. 1979, eq. 2.1)."""
+  """Returns the moments of both streams (Chan et al. 1979, eq. 2.1)."""
   count = a.count + b.count
   gap = b.mean - a.mean
   return Moments(
@@ -42,19 +43,19 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-  """Squared Frechet distance of the Gaussians with these moments.
+  """Returns the squared Frechet distance of Gaussians with these moments.
 
   Heusel et al. 2017 (arXiv:1706.08500), eq. 6:
   `|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))`, covariances with
   N - 1 in the denominator. It is biased upwards, the more the fewer vectors.
 
   Raises:
-    ValueError: where there are not more vectors than dimensions, so that a
+    Undefined: where there are not more vectors than dimensions, so that a
       covariance would be singular.
   """
   needed = len(a.mean) + 1
   if min(a.count, b.count) < needed:
-    raise ValueError(
+    raise Undefined(
       f"a covariance of {needed - 1} features needs at least {needed} images, "
       f"not {min(a.count, b.count)}"
     )
@@ -62,8 +63,8 @@ def frechet_distance(a: Moments, b: Moments) -> float:
   values, vectors = np.linalg.eigh(first)
   # Directions in which nothing varies would each add the root of a rounding
   # error.
-  kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
-  root = vectors[:, kept] * np.sqrt(values[kept])
+  varies = values > len(values) * np.finfo(np.float64).eps * values[-1]
+  root = vectors[:, varies] * np.sqrt(values[varies])
   # It has the eigenvalues of C_a C_b, but is symmetric.
   product = np.linalg.eigvalsh(root.T @ second @ root)
   return float(
@@ -81,7 +82,7 @@ def kid(
   subsets: int = 100,
   size: int = 1000,
 ) -> float:
-  """Squared maximum mean discrepancy with a cubic kid: KID.
+  """Returns the squared maximum mean discrepancy with a cubic kernel: KID.
 
   Binkowski et al. 2018 (arXiv:1801.01401), section 4: the unbiased estimate
   with `k(x, y) = (x . y / D + 1)^3`, the mean over random subsets. Small
@@ -91,38 +92,41 @@ def kid(
     a: features `[N, D]`.
     b: features `[M, D]`.
     seed: of the subsets.
-    subsets: how many.
+    subsets: number of subsets.
     size: vectors in each; all, where there are fewer.
+
+  Raises:
+    Undefined: where a set has fewer than 2 vectors.
   """
   rng = np.random.default_rng(seed)
   size = min(size, len(a), len(b))
   if size < 2:
-    raise ValueError("a kid distance needs at least 2 images")
+    raise Undefined("a kernel distance needs at least 2 images")
   if size == len(a) == len(b):
     subsets = 1  # they would all be the same
   a, b = a.astype(np.float64), b.astype(np.float64)
   total = 0.0
   for _ in range(subsets):
     x, y = (z[rng.choice(len(z), size, replace=False)] for z in (a, b))
-    within = sum(_cubes(z, z) - _own_cubes(z) for z in (x, y))
+    within = sum(_cubes(z, z) - _diagonal_cubes(z) for z in (x, y))
     between = _cubes(x, y)
     total += within / (size * (size - 1)) - 2 * between / size**2
   return float(total / subsets)
 
 
 def _cubes(x: np.ndarray, y: np.ndarray) -> float:
-  """The sum of the kid over all pairs."""
+  """Returns the sum of the kernel over all pairs."""
   z = x @ y.T / x.shape[1] + 1
   return np.einsum("ij,ij,ij->", z, z, z)  # in one pass, without copies
 
 
-def _own_cubes(x: np.ndarray) -> float:
-  """The sum of the kid of each vector with itself."""
+def _diagonal_cubes(x: np.ndarray) -> float:
+  """Returns the sum of the kernel of each vector with itself."""
   return (((x * x).mean(1) + 1) ** 3).sum()
 
 
 class PRDC(NamedTuple):
-  """See `prdc`; each in [0, 1], density may exceed 1."""
+  """The result of `prdc`; each is in [0, 1], but density may exceed 1."""
 
   precision: float
   recall: float
@@ -131,28 +135,28 @@ class PRDC(NamedTuple):
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
-  """How two sets lie in each other's prdc.
+  """Returns how much two sets lie in each other's neighbourhoods.
 
   A vector's neighbourhood is the ball that reaches to its k-th nearest other
   vector of the same set. Precision is the share of fakes in a neighbourhood
   of a real, recall that of reals in one of a fake (Kynkaanniemi et al. 2019,
   arXiv:1904.06991, eq. 1 and 2); density is the mean number of real
-  prdc around a fake over k, coverage the share of reals with a fake
+  neighbourhoods around a fake over k, coverage the share of reals with a fake
   in their neighbourhood (Naeem et al. 2020, arXiv:2002.09797, eq. 2 and 3).
 
   Args:
     real: features `[N, D]`.
     fake: features `[M, D]`.
-    k: which neighbour.
+    k: rank of the neighbour that a neighbourhood reaches to.
 
   Raises:
-    ValueError: where a set has no k other vectors.
+    Undefined: where a vector has no k others.
   """
   from sklearn.metrics import pairwise_distances_chunked
   from sklearn.neighbors import NearestNeighbors
 
   if min(len(real), len(fake)) <= k:
-    raise ValueError(f"prdc of {k} need at least {k + 1} images")
+    raise Undefined(f"neighbourhoods of {k} need at least {k + 1} images")
   centre = real.astype(np.float64).mean(0)
   real, fake = real - centre, fake - centre
   # Distances are rounded, and copies have to count as neighbours.
@@ -164,7 +168,7 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
     + slack
     for x in (real, fake)
   ]
-  around = np.zeros(len(fake))  # real prdc that each fake is in
+  around = np.zeros(len(fake))  # real neighbourhoods around each fake
   covered = np.zeros(len(real), bool)
   recalled = np.zeros(len(real), bool)
   start = 0

@@ -1,10 +1,10 @@
-"""Measures of samples from mixtures in the plane."""
+"""Metrics of points in the plane."""
 
 import numpy as np
 
 
 def wasserstein(a: np.ndarray, b: np.ndarray) -> float:
-  """Exact 2-Wasserstein distance between as many points, `[N, D]` each.
+  """Returns the exact 2-Wasserstein distance of as many points, `[N, D]` each.
 
   The root of the mean squared distance under the best assignment; NaN where a
   point is not finite. The time grows with N^3: 2 seconds for 2500.

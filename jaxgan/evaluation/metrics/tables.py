@@ -1,0 +1,178 @@
+"""The metrics by name: how each is computed, and which way is better.
+
+A new metric is one entry here. Its function raises `Undefined` where it has no
+value; the metric is then left out.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from optax.losses import cosine_similarity
+
+from jaxgan.data import mixtures
+from jaxgan.evaluation.metrics import Undefined, image_pairs
+from jaxgan.evaluation.metrics.classifier_scores import (
+  inception_score,
+  modes_found,
+  reverse_kl,
+)
+from jaxgan.evaluation.metrics.distances import frechet_distance, kid
+from jaxgan.evaluation.metrics.points import wasserstein
+
+MAX_ASSIGNED_POINTS = 2500  # that the exact Wasserstein distance compares
+
+
+class Metric(NamedTuple):
+  """The value of a metric.
+
+  Attributes:
+    value: of the samples.
+    real: of held-out real data, the value of as many perfect samples; None
+      where there is too little of it.
+    lower_is_better: None where neither direction is.
+  """
+
+  value: float
+  real: float | None
+  lower_is_better: bool | None
+
+
+class Measure(NamedTuple):
+  """An entry of a table: a function, and which way is better."""
+
+  function: Callable[[Any], Any]
+  lower_is_better: bool | None
+
+
+class Points(NamedTuple):
+  """Samples `[N, 2]`, as many points of the data, and the mixture."""
+
+  samples: np.ndarray
+  real: np.ndarray
+  mixture: mixtures.Mixture
+
+
+class Translated(NamedTuple):
+  """Images `[B, H, W, C]` in [-1, 1] of a translation.
+
+  Attributes:
+    source: the images that were translated.
+    output: their translations.
+    target: the images that these should be; None where unknown.
+    cycle: the output translated back; None where the game does not.
+    embeddings: features of source and output; None where the game has none.
+  """
+
+  source: jax.Array
+  output: jax.Array
+  target: jax.Array | None
+  cycle: jax.Array | None
+  embeddings: tuple[jax.Array, jax.Array] | None
+
+  def known(self, name: str) -> Any:
+    """Returns an attribute; raises `Undefined` where it is None."""
+    if (value := getattr(self, name)) is None:
+      raise Undefined(f"no {name}")
+    return value
+
+
+def _l1_to_source(x: Translated) -> jax.Array:
+  if x.target is not None or x.output.shape != x.source.shape:
+    raise Undefined("nothing that is like the source")
+  return image_pairs.l1(x.output, x.source)
+
+
+# Of real and generated images: a `statistics.Comparison`.
+IMAGES = {
+  "FID": Measure(
+    lambda x: frechet_distance(x.real.moments, x.generated.moments), True
+  ),
+  "KID": Measure(
+    lambda x: kid(x.real.features, x.generated.features, x.seed), True
+  ),
+  "IS": Measure(lambda x: inception_score(x.generated.logits), False),
+  "precision": Measure(lambda x: x.prdc.precision, False),
+  "recall": Measure(lambda x: x.prdc.recall, False),
+  "density": Measure(lambda x: x.prdc.density, False),
+  "coverage": Measure(lambda x: x.prdc.coverage, False),
+  "modes": Measure(lambda x: modes_found(x.label_counts[0]), False),
+  "reverse KL": Measure(lambda x: reverse_kl(*x.label_counts), True),
+}
+
+# Of images with labels: their `statistics.Statistics`.
+ACCURACY = Measure(
+  lambda x: float((x.logits.argmax(1) == x.labels).mean()), False
+)
+
+# Of a `Translated`, on the devices: a value for each image.
+TRANSLATIONS = {
+  "L1": Measure(lambda x: image_pairs.l1(x.output, x.known("target")), True),
+  "PSNR": Measure(
+    lambda x: image_pairs.psnr(x.output, x.known("target")), False
+  ),
+  "SSIM": Measure(
+    lambda x: image_pairs.ssim(x.output, x.known("target")), False
+  ),
+  "L1 to the source": Measure(_l1_to_source, None),
+  "cycle L1": Measure(
+    lambda x: image_pairs.l1(x.known("cycle"), x.source), True
+  ),
+  "embedding similarity": Measure(
+    lambda x: cosine_similarity(*x.known("embeddings")), False
+  ),
+}
+
+# Of `Points`.
+POINTS = {
+  "Wasserstein-2": Measure(
+    lambda x: wasserstein(
+      x.samples[:MAX_ASSIGNED_POINTS], x.real[:MAX_ASSIGNED_POINTS]
+    ),
+    True,
+  ),
+  "modes": Measure(lambda x: mixtures.modes(x.samples, x.mixture)[0], False),
+  "high quality": Measure(
+    lambda x: mixtures.modes(x.samples, x.mixture)[1], False
+  ),
+}
+
+# The first of these that a run has decides which checkpoint is the best. The
+# last is better for translating less.
+PREFERRED = ("accuracy", "L1", "FID", "KID", "Wasserstein-2", "cycle L1")
+
+
+def values(table: Mapping[str, Measure], argument: Any) -> dict[str, Any]:
+  """Returns the metrics of a table that are defined, by name."""
+  defined = {}
+  for name, measure in table.items():
+    with contextlib.suppress(Undefined):
+      defined[name] = measure.function(argument)
+  return defined
+
+
+def metrics(
+  table: Mapping[str, Measure],
+  samples: Mapping[str, float],
+  real: Mapping[str, float],
+  prefix: str = "",
+) -> dict[str, Metric]:
+  """Returns values of a table beside those of real data, by prefixed name."""
+  return {
+    prefix + name: Metric(value, real.get(name), table[name].lower_is_better)
+    for name, value in samples.items()
+  }
+
+
+def find(names: Iterable[str], wanted: str) -> str | None:
+  """Returns the name that is `wanted`, perhaps after a network's prefix."""
+  names = list(names)
+  if wanted in names:
+    return wanted
+  for name in names:
+    network, _, metric = name.rpartition("-")
+    if metric == wanted and " " not in network:  # of no other direction
+      return name
+  return None
