@@ -1,9 +1,13 @@
 """Runs of commands, in processes of their own, and the files they leave."""
 
+import atexit
+import functools
 import json
 import os
+import select
 import subprocess
 import sys
+import tempfile
 import time
 
 import filelock
@@ -23,6 +27,20 @@ def once(folder, make):
   return folder
 
 
+@functools.cache
+def command_server():
+  """The process of which commands are forks; see `command_server.py`."""
+  server = subprocess.Popen(
+    [sys.executable, ROOT / "tests" / "helpers" / "command_server.py"],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+  )
+  atexit.register(server.communicate)  # ends it
+  return server
+
+
 def command(module, *arguments, cwd, devices=1):
   """Runs `python -m jaxgan.<module>` in a process of its own."""
   environment = os.environ | {
@@ -30,10 +48,26 @@ def command(module, *arguments, cwd, devices=1):
     "PYTHONPATH": str(ROOT),
     "XDG_CACHE_HOME": str(cwd / "cache"),
   }
-  return subprocess.run(
-    [sys.executable, "-m", f"jaxgan.{module}", *map(str, arguments)],
-    capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
-  )  # fmt: skip
+  words = [f"jaxgan.{module}", *map(str, arguments)]
+  with (
+    tempfile.NamedTemporaryFile("r") as stdout,
+    tempfile.NamedTemporaryFile("r") as stderr,
+  ):
+    request = {
+      "command": words,
+      "cwd": str(cwd),
+      "environment": environment,
+      "stdout": stdout.name,
+      "stderr": stderr.name,
+    }
+    server = command_server()
+    print(json.dumps(request), file=server.stdin, flush=True)
+    ended, _, _ = select.select([server.stdout], [], [], 300)
+    assert ended, f"{words} goes on"
+    status = int(server.stdout.readline())
+    return subprocess.CompletedProcess(
+      words, status, stdout.read(), stderr.read()
+    )
 
 
 RUN = (
