@@ -5,16 +5,16 @@ import structure
 
 LIMITS = {
   "files in import circles": 8,
-  "imports of jaxgan inside functions": 2,
+  "imports of jaxgan inside functions": 1,
   "lines of train.py": 470,
   "lines of train_step.py": 150,
   "files from flag to gradient (WGAN-GP)": 8,
   "lines from flag to gradient (WGAN-GP)": 1460,
-  "functions above 80 lines": 10,
-  "except clauses of AttributeError, KeyError, TypeError": 10,
+  "functions above 80 lines": 7,
+  "except clauses of AttributeError, KeyError, TypeError": 8,
   "except clauses of any exception": 12,
   "imports from one test file into another": 0,
-  "lines of jaxgan/": 12900,
+  "lines of jaxgan/": 13450,
 }
 
 
