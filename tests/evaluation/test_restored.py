@@ -1,0 +1,34 @@
+"""Runs as they are read back, whole or damaged."""
+
+import pytest
+from helpers.checkpoints import data_file, flip
+from helpers.configs import small
+
+from jaxgan.errors import InputError
+from jaxgan.evaluation import restored
+from jaxgan.train import train
+
+pytestmark = pytest.mark.slow
+
+
+def test_no_run_no_checkpoint_no_best(tmp_path):
+  with pytest.raises(InputError, match="holds no checkpoints"):
+    restored.load(tmp_path / "none")
+  assert not (tmp_path / "none").exists()
+  (tmp_path / "checkpoints").mkdir()
+  with pytest.raises(InputError, match="no checkpoint yet"):
+    restored.load(tmp_path)
+  train(small("nsgan", steps=1), tmp_path / "run")
+  with pytest.raises(InputError, match="eval_every"):
+    restored.load(tmp_path / "run", "best")
+
+
+def test_a_damaged_checkpoint_is_not_measured(tmp_path):
+  train(small("nsgan", steps=2, checkpoint_every=1), tmp_path)
+  flip(data_file(tmp_path, 2))
+  with pytest.raises(InputError, match="none of the checkpoints"):
+    restored.load(tmp_path, 2)
+  with pytest.warns(UserWarning, match="checkpoint 2 is damaged"):
+    assert restored.load(tmp_path).state.step == 1
+  # Only the training moves what is damaged.
+  assert not (tmp_path / "damaged").exists()
