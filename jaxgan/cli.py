@@ -6,12 +6,12 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import jax
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
 from jaxgan import errors
 from jaxgan.engine import processes, startup
@@ -19,88 +19,55 @@ from jaxgan.engine.workdir import write_error
 from jaxgan.errors import GameError, InputError, SaveError, first_line
 from jaxgan.evaluation.restored import RestoredRun, load
 
-# A flag belongs to the command that calls one of these functions, and commands
-# imported together may each have one of the same name.
-flags.disclaim_key_flags()
-
-
-def config_flag() -> flags.FlagHolder[ConfigDict]:
-  """Defines `--config`, read from a file."""
-  return config_flags.DEFINE_config_file(
-    "config",
-    None,
-    "File of the run's config, and after a colon its preset.",
-    lock_config=True,
-    allow_override=True,
-  )
-
-
-def workdir_flag(text: str = "Folder of the run.") -> flags.FlagHolder[str]:
-  """Defines `--workdir`, described by `text`."""
-  return flags.DEFINE_string("workdir", None, text, allow_override=True)
-
-
-def output_flag(text: str, default: str | None = None) -> flags.FlagHolder[str]:
-  """Defines `--output`, described by `text`."""
-  return flags.DEFINE_string("output", default, text, allow_override=True)
-
-
-def step_flag() -> flags.FlagHolder[str]:
-  """Defines `--step`, of a checkpoint."""
-  return flags.DEFINE_string(
-    "step",
-    None,
-    "Step of the checkpoint, or 'best'; by default the newest.",
-    allow_override=True,
-  )
-
-
-def seed_flag(text: str = "Seed of the latents.") -> flags.FlagHolder[int]:
-  """Defines `--seed`, described by `text`."""
-  return flags.DEFINE_integer(
-    "seed", 0, text, 0, 2**32 - 1, allow_override=True
-  )
-
-
-def ema_flag() -> flags.FlagHolder[bool]:
-  """Defines `--ema`."""
-  return flags.DEFINE_bool(
-    "ema",
-    True,
-    "Use averaged weights, where there are any.",
-    allow_override=True,
-  )
-
-
-def classifier_flag() -> flags.FlagHolder[str]:
-  """Defines `--classifier`."""
-  return flags.DEFINE_string(
-    "classifier",
-    "",
-    "Folder of a run of configs/classifier.py, for features; by default one is "
-    "trained for the data, once.",
-    allow_override=True,
-  )
-
-
-def inception_flag() -> flags.FlagHolder[str]:
-  """Defines `--inception`."""
-  return flags.DEFINE_string(
-    "inception",
-    "",
-    "File of Inception's weights, for features.",
-    allow_override=True,
-  )
-
-
-def data_path_flag() -> flags.FlagHolder[str]:
-  """Defines `--data_path`."""
-  return flags.DEFINE_string(
-    "data_path",
-    None,
-    "Folder of the data; by default where the run found it.",
-    allow_override=True,
-  )
+# Each defines a flag of several commands, which may be imported together.
+_string = partial(flags.DEFINE_string, default=None, allow_override=True)
+config_flag = partial(
+  config_flags.DEFINE_config_file,
+  "config",
+  help_string="File of the run's config, and after a colon its preset.",
+  allow_override=True,
+)
+workdir_flag = partial(_string, "workdir", help="Folder of the run.")
+output_flag = partial(_string, "output")
+step_flag = partial(
+  _string,
+  "step",
+  help="Step of the checkpoint, or 'best'; by default the newest.",
+)
+seed_flag = partial(
+  flags.DEFINE_integer,
+  "seed",
+  default=0,
+  help="Seed of the latents.",
+  lower_bound=0,
+  upper_bound=2**32 - 1,
+  allow_override=True,
+)
+ema_flag = partial(
+  flags.DEFINE_bool,
+  "ema",
+  default=True,
+  help="Use averaged weights, where there are any.",
+  allow_override=True,
+)
+classifier_flag = partial(
+  _string,
+  "classifier",
+  default="",
+  help="Folder of a run of configs/classifier.py, for features; by default one "
+  "is trained for the data, once.",
+)
+inception_flag = partial(
+  _string,
+  "inception",
+  default="",
+  help="File of Inception's weights, for features.",
+)
+data_path_flag = partial(
+  _string,
+  "data_path",
+  help="Folder of the data; by default where the run found it.",
+)
 
 
 def restore(
@@ -142,9 +109,8 @@ def main(
     workdir: returns the folder of the run that the command trains; an error in
       the code is then also written to `error.log` there.
   """
-  flags.DEFINE_bool(
-    "traceback", False, "Show where an error was raised.", allow_override=True
-  )
+  flags.disclaim_key_flags()  # the next one is the command's
+  flags.DEFINE_bool("traceback", False, "Show where an error was raised.")
 
   def run(argv: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # errors are raised, too
@@ -258,9 +224,10 @@ def _explain_flags(error: Exception) -> str | None:
   for cause in reversed(chain):
     if isinstance(cause, InputError):  # inside of what the library makes of it
       return str(cause)
-  for frame, _ in traceback.walk_tb(chain[-1].__traceback__):
-    if frame.f_globals["__name__"] == "config_config":
-      return None  # the library's name for a config file
+  for cause in chain:
+    for frame, _ in traceback.walk_tb(cause.__traceback__):
+      if frame.f_globals["__name__"] == "config_config":
+        return None  # the library's name for a config file
   text = str(error).strip()
   # What a locked config says of a key that it does not have.
   key = re.match(r"""['"\\]+(\w+)['"\\]""", text)
@@ -270,25 +237,3 @@ def _explain_flags(error: Exception) -> str | None:
       f"; did you mean {near[1]!r}?" if near else ""
     )
   return text.splitlines()[-1].strip() if text else repr(error)
-
-
-# Of evaluate.py.
-
-
-def define_run() -> SimpleNamespace:
-  """Defines flags that several commands have."""
-  return SimpleNamespace(
-    workdir=workdir_flag(),
-    step=step_flag(),
-    seed=seed_flag(),
-    ema=ema_flag(),
-    classifier=classifier_flag(),
-    inception=inception_flag(),
-    data_path=data_path_flag(),
-  )
-
-
-def run(command: Callable[..., None], define: Callable[[], Any]) -> None:
-  """See `main`."""
-  given = define()
-  main(lambda: command(given))

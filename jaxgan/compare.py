@@ -7,7 +7,7 @@ from jaxgan.applications import report
 from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError
 
-_OUTPUT = cli.output_flag("Page to write.", "comparison.html")
+_OUTPUT = cli.output_flag(help="Page to write.", default="comparison.html")
 
 
 def main(*folders: str) -> None:

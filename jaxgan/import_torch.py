@@ -17,7 +17,7 @@ _FILES = {
 _FEATURES = flags.DEFINE_string(
   "features", None, "File of FaceNet's weights, for a run of it alone."
 )
-_WORKDIR = cli.workdir_flag("Folder of the new run.")
+_WORKDIR = cli.workdir_flag(help="Folder of the new run.")
 _IMAGE_SIZE = flags.DEFINE_integer(
   "image_size",
   None,

@@ -13,7 +13,7 @@ from jaxgan.train import train
 
 _CONFIG = cli.config_flag()
 _WORKDIR = cli.workdir_flag(
-  "Folder of the run; by default runs/<config>, or runs/<config>_<preset>."
+  help="Folder of the run; by default runs/<config>, or runs/<config>_<preset>."
 )
 _COORDINATOR = flags.DEFINE_string(
   "coordinator",

@@ -22,7 +22,7 @@ _KIND = flags.DEFINE_enum(
   "walk: a GIF through several; neighbours: images beside the nearest of "
   "training; folder: numbered PNGs.",
 )
-_OUTPUT = cli.output_flag("File to write, or the folder of --kind=folder.")
+_OUTPUT = cli.output_flag(help="File to write, or the folder of --kind=folder.")
 _COUNT = flags.DEFINE_integer(
   "count",
   None,

@@ -10,10 +10,10 @@ from jaxgan.errors import InputError
 
 _WORKDIR = cli.workdir_flag()
 _STEP = cli.step_flag()
-_SEED = cli.seed_flag("Seed of the noise of Pix2Pix.")
+_SEED = cli.seed_flag(help="Seed of the noise of Pix2Pix.")
 _EMA = cli.ema_flag()
 _INPUT = flags.DEFINE_string("input", None, "An image, or a folder of them.")
-_OUTPUT = cli.output_flag("File or folder to write translations to.")
+_OUTPUT = cli.output_flag(help="File or folder to write translations to.")
 _DIRECTION = flags.DEFINE_string(
   "direction",
   "forward",
