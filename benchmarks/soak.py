@@ -53,9 +53,9 @@ def main() -> None:
       sys.exit(log.read_text())
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     speeds = [
-      row["rounds_per_second"]
+      row["steps_per_second"]
       for row in rows[seen:]
-      if "rounds_per_second" in row
+      if "steps_per_second" in row
     ]
     seen = len(rows)
     print(

@@ -76,7 +76,7 @@ def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
   )
   lines = (folder / "metrics.jsonl").read_text().splitlines()
   return statistics.median(
-    json.loads(line)["rounds_per_second"] for line in lines[1:]
+    json.loads(line)["steps_per_second"] for line in lines[1:]
   )
 
 

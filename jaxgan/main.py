@@ -2,14 +2,16 @@
 
 import pathlib
 import signal
+from functools import partial
+from typing import Any
 
 import jax
 from absl import flags
 
+import jaxgan
 from jaxgan import cli
 from jaxgan.engine import processes
-from jaxgan.errors import PREEMPTED
-from jaxgan.train import train
+from jaxgan.errors import INTERRUPTED, PREEMPTED
 
 _CONFIG = cli.config_flag()
 _WORKDIR = cli.workdir_flag(
@@ -41,20 +43,22 @@ def _workdir() -> pathlib.Path:
 
 def main() -> None:
   """Trains the config of the flags."""
-  # There is nothing to save before the first step.
-  message = "told to end before the first step; the same command begins again"
-  if jax.process_count() == 1:
-    signal.signal(
-      signal.SIGTERM,
-      lambda *_: processes.leave(PREEMPTED, message),
-    )
-  try:
-    train(_CONFIG.value, _workdir())
-  except KeyboardInterrupt as e:
-    raise KeyboardInterrupt(
-      "interrupted; the same command resumes at the last checkpoint, if there "
-      "is one"
-    ) from e
+  # Until the first step is done, there is nothing to save.
+  _leave_on(signal.SIGINT, INTERRUPTED)
+  if jax.process_count() == 1:  # or JAX tells all processes of it
+    _leave_on(signal.SIGTERM, PREEMPTED)
+  jaxgan.train(_CONFIG.value, _workdir())
+
+
+def _leave_on(number: int, status: int) -> None:
+  if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+    signal.signal(number, partial(_leave, status))
+
+
+def _leave(status: int, *_: Any) -> None:
+  processes.leave(
+    status, "stopped before a step was made; the same command begins again"
+  )
 
 
 if __name__ == "__main__":

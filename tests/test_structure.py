@@ -6,7 +6,7 @@ import structure
 LIMITS = {
   "files in import circles": 8,
   "imports of jaxgan inside functions": 1,
-  "lines of train.py": 470,
+  "lines of train.py": 229,
   "lines of train_step.py": 150,
   "files from flag to gradient (WGAN-GP)": 8,
   "lines from flag to gradient (WGAN-GP)": 1460,
@@ -14,7 +14,7 @@ LIMITS = {
   "except clauses of AttributeError, KeyError, TypeError": 8,
   "except clauses of any exception": 12,
   "imports from one test file into another": 0,
-  "lines of jaxgan/": 13450,
+  "lines of jaxgan/": 13820,
 }
 
 

@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +18,10 @@ from helpers.environment import CONFIGS, ROOT
 from helpers.runs import command, rows
 
 from jaxgan import algorithms
-from jaxgan.engine import checkpoint
-from jaxgan.errors import InputError, NonFiniteError
+from jaxgan.engine import checkpoint, scores
+from jaxgan.engine import devices as devices_lib
+from jaxgan.engine.preemption import Stop
+from jaxgan.errors import InputError, NonFiniteError, Preempted
 from jaxgan.game import create_train_state
 from jaxgan.objectives import losses
 from jaxgan.train import train
@@ -40,7 +44,7 @@ def test_the_same_run_twice_is_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_two_rounds_of_every_config(name, tmp_path, capsys):
+def test_two_steps_of_every_config(name, tmp_path, capsys):
   config = small(name)
   # As in test_processes, whose compilations then serve here, too.
   devices = jax.devices()[:4]
@@ -65,7 +69,7 @@ def test_two_rounds_of_every_config(name, tmp_path, capsys):
   assert stored == json.loads(config.to_json())
 
   again = train(config, tmp_path, devices)
-  assert "complete at round 2" in capsys.readouterr().out
+  assert "complete at step 2" in capsys.readouterr().out
   assert_equal(state, again)
 
 
@@ -73,9 +77,40 @@ def test_ot_gan_of_points(tmp_path):
   assert train(small("mixture", "grid_ot_gan"), tmp_path).step == 2
 
 
-def test_bfloat16_and_shard_map(tmp_path):
-  config = small("wgan_gp", dtype="bfloat16", parallel="shard_map")
+@pytest.mark.parametrize(
+  ("dtype", "parallel"),
+  [("bfloat16", "shard_map"), ("float32", "shard_map"), ("bfloat16", "pmap")],
+)
+def test_bfloat16_and_shard_map(tmp_path, monkeypatch, dtype, parallel):
+  create, programs, shapes = devices_lib.create, [], []
+
+  def record(kind, used):
+    mapping = create(kind, used)
+
+    def map_step(step, shared=False):
+      mapped = mapping.map_step(step, shared)
+
+      def run(state, batch):
+        if not programs:
+          programs.append(mapped.lower(state, batch).as_text())
+        state, metrics = mapped(state, batch)
+        shapes.append(metrics["critic/penalty"].shape)
+        return state, metrics
+
+      return run
+
+    return mapping._replace(map_step=map_step)
+
+  monkeypatch.setattr(devices_lib, "create", record)
+  config = small("wgan_gp", dtype=dtype, parallel=parallel)
   state = train(config, tmp_path)
+  products = re.findall(r"stablehlo.dot_general.*", programs[0])
+  assert products
+  # Noise and the optimizer stay in float32.
+  low = sum("bf16" in line for line in products) / len(products)
+  assert low > 0.5 if dtype == "bfloat16" else low == 0
+  # Of shard_map each device has all of the metrics, of pmap a row.
+  assert set(shapes) == {() if parallel == "shard_map" else (8,)}
   dtypes = {leaf.dtype for leaf in jax.tree.leaves(state.params)}
   assert dtypes == {np.dtype("float32")}
   assert all(np.isfinite(row["critic/penalty"]) for row in rows(tmp_path))
@@ -132,7 +167,7 @@ def test_resume_in_a_new_process_is_exact(tmp_path):
   assert_equal(*states)
   straight, broken = (rows(tmp_path / w) for w in ("straight", "broken"))
   for a, b in zip(straight, broken, strict=True):
-    del a["rounds_per_second"], b["rounds_per_second"]
+    del a["steps_per_second"], b["steps_per_second"]
     assert a == b
   pictures = [
     (tmp_path / w / "samples" / "00000020.png").read_bytes()
@@ -144,7 +179,7 @@ def test_resume_in_a_new_process_is_exact(tmp_path):
 @pytest.mark.parametrize(
   ("name", "values"),
   [
-    # Two rounds of 16 images fill the pool, later ones swap.
+    # Two steps of 16 images fill the pool, later ones swap.
     ("cyclegan", {"pool_size": 20, "weights.identity": 0.0}),
     ("pix2pix", {"data.flip": True, "data.margin": 2}),
     ("dtn", {}),
@@ -160,11 +195,11 @@ def test_resume_of_translators_is_exact(name, values, tmp_path, capsys):
   shutil.rmtree(tmp_path / "checkpoints" / "4")
   picture.unlink()
   resumed = train(config, tmp_path)
-  assert "at round 2" in capsys.readouterr().out
+  assert "at step 2" in capsys.readouterr().out
   assert_equal(straight, resumed)
   assert picture.read_bytes() == pixels
   for a, b in zip(found, rows(tmp_path), strict=True):
-    del a["rounds_per_second"], b["rounds_per_second"]
+    del a["steps_per_second"], b["steps_per_second"]
     assert a == b
   assert np.abs(found[-1]["generator/loss"] - found[-3]["generator/loss"]) > 0
   for pool in straight.model_state["critic"].get("pool", {}).values():
@@ -197,12 +232,12 @@ def test_another_config_is_refused(tmp_path):
 
 @pytest.mark.parametrize("player", ["critic", "generator"])
 def test_non_finite_training_stops(tmp_path, player):
-  # The last generator update of a round is followed by no loss that would
+  # The last generator update of a step is followed by no loss that would
   # show what it did to the weights.
   config = small("nsgan", steps=3, checkpoint_every=1, ema_decay=0.0)
   create = optax.sgd
 
-  def explode_in_round_3(learning_rate):
+  def explode_in_step_3(learning_rate):
     def rate(count):
       return jnp.where(count == 2, jnp.inf, learning_rate)
 
@@ -211,8 +246,8 @@ def test_non_finite_training_stops(tmp_path, player):
   with config.unlocked():
     config.optimizers[player] = {"name": "sgd", "learning_rate": 1e-3}
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(optax, "sgd", explode_in_round_3)
-    with pytest.raises(NonFiniteError, match=f"round 3: .* of the {player}"):
+    patch.setattr(optax, "sgd", explode_in_step_3)
+    with pytest.raises(NonFiniteError, match=f"step 3: .* of the {player}"):
       train(config, tmp_path)
     template = jax.eval_shape(
       lambda: create_train_state(
@@ -251,7 +286,7 @@ def exploding(explosion, **values):
 def test_skipped_updates_are_bounded(tmp_path, explosion):
   # The optimizer's count stays at the update that is left out.
   config = exploding(explosion, steps=9, nonfinite="skip", nonfinite_limit=4)
-  with pytest.raises(NonFiniteError, match="round 7: .* 4 rounds before it"):
+  with pytest.raises(NonFiniteError, match="step 7: .* 4 steps before it"):
     train(config, tmp_path)
   found = rows(tmp_path)
   assert [row.get("skipped", 0) for row in found] == [0, 0, 1, 1, 1, 1]
@@ -266,12 +301,12 @@ def test_rollbacks_are_bounded(tmp_path, explosion, capsys):
   with pytest.raises(NonFiniteError, match="2 rollbacks did not help"):
     train(config, tmp_path)
   out = capsys.readouterr().out
-  assert "rollback 2 to round 2, with other noise" in out
+  assert "rollback 2 to step 2, with other noise" in out
   assert [row["step"] for row in rows(tmp_path)] == [1, 2]
 
 
 def test_a_rollback_plays_on_with_other_noise(tmp_path, monkeypatch):
-  # In round 3, with the noise that the seed says, and only with that.
+  # In step 3, with the noise that the seed says, and only with that.
   algorithm = algorithms.create(small("nsgan"))
   loss = algorithm.losses["critic"]
 
@@ -304,24 +339,26 @@ def test_files_of_others_are_not_touched(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "values",
+  ("values", "message"),
   [
-    {"generator.hidden": (0,)},
-    {"generator.hidden": (-3,)},
-    {"seed": -1},
-    {"data.crop": -1},
-    {"data.image_size": -16},
-    {"generator.kernel_init": "foo"},
-    {"algorithm": "../gan"},
-    {"algorithm": "ot_gan"},
-    {"batch_size": 1440},
+    ({"generator.hidden": (0,)}, "generator.hidden=.*more than 0"),
+    ({"generator.hidden": (-3,)}, "generator.hidden=.*more than 0"),
+    ({"seed": -1}, "seed=-1: give a value from 0"),
+    ({"data.crop": -1}, "data.crop=-1: give 0 or more"),
+    ({"data.image_size": -16}, "data.image_size=-16: give 4 or more"),
+    ({"generator.kernel_init": "foo"}, "kernel_init='foo': choose one of"),
+    ({"algorithm": "../gan"}, "algorithm='../gan': choose one of"),
+    ({"algorithm": "ot_gan"}, "'ot_gan' needs .*choose a config of that"),
+    ({"batch_size": 1440}, "set batch_size to 1437 or less"),
   ],
   ids=str,
 )
-def test_refused_before_anything_is_claimed(tmp_path, values):
+def test_refused_before_anything_is_claimed(tmp_path, values, message):
   values = {"generator.hidden": (8,)} | values
-  with pytest.raises(InputError):
+  with pytest.raises(InputError, match=message):
     train(small("nsgan", **values), tmp_path / "run")
+  if "batch_size" not in values:  # or the data had to be read
+    assert not (tmp_path / "run").exists()
   train(small("nsgan"), tmp_path / "run")
 
 
@@ -376,3 +413,100 @@ def test_bad_commands_get_one_line(arguments, message, tmp_path):
   assert line.startswith("error: ")
   assert message in line
   assert not pathlib.Path(tmp_path, "runs").exists()
+
+
+class Evaluator:
+  """Evaluates to scores of a list; a signal comes while it does so."""
+
+  def __init__(self, scores, number=None, at=None):
+    self.scores, self.number, self.at = iter(scores), number, at
+    self.finished = []
+
+  def check(self, config):
+    if config.eval_samples == 77:
+      raise InputError("77 cannot be evaluated")
+
+  def in_training(self, config, game):
+    return self.evaluate
+
+  def evaluate(self, variables):
+    assert set(variables[0]) == {"generator", "critic"}
+    score = next(self.scores)
+    if self.number and len(self.finished) + 1 == self.at:
+      signal.raise_signal(self.number)
+    self.finished.append(score)
+    return {"eval/distance": score}, None if score == 0 else score
+
+
+def test_the_best_checkpoint_and_the_latest_are_kept(tmp_path):
+  evaluator = Evaluator([3.0, np.nan, 2.0, 4.0, 0, -np.inf, 5.0, 4.0])
+  config = small("nsgan", steps=8, eval_every=1, checkpoint_every=0)
+  train(config, tmp_path, evaluator=evaluator)
+  assert checkpoint.saved_steps(tmp_path) == [3, 6, 7, 8]
+  expected = {1: 3.0, 3: 2.0, 4: 4.0, 7: 5.0, 8: 4.0}
+  assert scores.read(tmp_path) == expected
+  found = [r["eval/distance"] for r in rows(tmp_path) if "eval/distance" in r]
+  assert len(found) == 8
+
+
+def test_without_an_evaluator_nothing_is_evaluated(tmp_path):
+  train(small("nsgan", eval_every=1), tmp_path)
+  assert not (tmp_path / "scores.json").exists()
+
+
+def test_an_evaluator_refuses_before_anything_is_written(tmp_path):
+  config = small("nsgan", eval_every=1, eval_samples=77)
+  with pytest.raises(InputError, match="77"):
+    train(config, tmp_path / "run", evaluator=Evaluator([]))
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+  ("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)]
+)
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_signal_while_evaluating(tmp_path, number, status, at):
+  """It ends at once, and loses the evaluation alone."""
+  config = small("nsgan", steps=4, eval_every=2, checkpoint_every=0)
+  evaluator = Evaluator([3.0, 2.0], number, at)
+  message = f"saved at step {2 * at} of 4.*evaluation of step {2 * at} was cut"
+  with pytest.raises(Preempted, match=message) as caught:
+    train(config, tmp_path, evaluator=evaluator)
+  assert caught.value.status == status
+  assert evaluator.finished == [3.0][: at - 1]
+  assert checkpoint.saved_steps(tmp_path)[-1] == 2 * at
+  assert scores.read(tmp_path) == ({2: 3.0} if at == 2 else {})
+  # The same command goes on, and does not come back to that evaluation.
+  straight = train(config, tmp_path / "straight")
+  resumed = train(config, tmp_path, evaluator=Evaluator([1.0, 1.0]))
+  assert_equal(straight, resumed)
+  assert scores.read(tmp_path) == ({2: 3.0} if at == 2 else {4: 1.0})
+
+
+def test_a_signal_between_evaluations_saves(tmp_path, monkeypatch):
+  requested, asked = Stop.requested, []
+
+  def signalled(self):
+    answer = requested(self)
+    asked.append(answer)
+    if len(asked) == 2:
+      signal.raise_signal(signal.SIGTERM)
+    return answer
+
+  monkeypatch.setattr(Stop, "requested", signalled)
+  config = small("nsgan", steps=9, eval_every=3, checkpoint_every=0)
+  evaluator = Evaluator([1.0, 1.0, 1.0])
+  with pytest.raises(Preempted, match="saved at step 3 of 9; .*on from there$"):
+    train(config, tmp_path, evaluator=evaluator)
+  assert not evaluator.finished  # it was due
+  assert checkpoint.saved_steps(tmp_path) == [3]
+
+
+@pytest.mark.slow
+def test_killed_while_it_first_saves_it_begins_with_trained_weights(tmp_path):
+  config = small("dtn")
+  whole = train(config, tmp_path / "whole")
+  # What the storage library leaves, and a folder that looks like a step.
+  partial = tmp_path / "run" / "checkpoints"
+  (partial / "2.orbax-checkpoint-tmp-1").mkdir(parents=True)
+  assert_equal(train(config, tmp_path / "run"), whole)

@@ -314,7 +314,7 @@ def _seconds(rows: Sequence[Mapping[str, float]]) -> float:
   """Returns the time of the steps, from their rates; 0 if unknown."""
   seconds, last = 0.0, 0
   for row in rows:
-    if rate := row.get("rounds_per_second"):
+    if rate := row.get("steps_per_second"):
       seconds += (row["step"] - last) / rate
       last = row["step"]
   return seconds

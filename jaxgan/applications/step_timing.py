@@ -20,8 +20,7 @@ from jaxgan.config import check
 from jaxgan.data.arrays import ArraySource
 from jaxgan.data.augment import make_augment
 from jaxgan.data.pixels import unaugmented
-from jaxgan.engine import devices
-from jaxgan.engine.input_pipeline import feed
+from jaxgan.engine import devices, input_pipeline
 from jaxgan.game import AXIS, Game, TrainState, minibatches
 from jaxgan.train_step import make_train_step
 
@@ -69,8 +68,9 @@ def compile_step(config: ConfigDict) -> CompiledStep:
   state = init(jax.random.key(config.seed), unaugmented(first, config.data))
   flops = _step_flops(config, game, step, state, source)
   parameters = sum(x.size for x in jax.tree.leaves(state.params))
-  mapped, inputs = feed(source, config, updates, step, mapping)
-  state, batch = mapping.replicate(state), next(inputs(0))
+  pipeline = input_pipeline.create(source, config, updates, mapping)
+  mapped = pipeline.map_step(step)
+  state, batch = mapping.replicate(state), next(pipeline.inputs(0))
   start = time.perf_counter()
   compiled = mapped.lower(state, batch).compile()
   seconds = time.perf_counter() - start

@@ -7,12 +7,12 @@ the storage library notices neither a flipped byte nor a changed dtype.
 import contextlib
 import hashlib
 import json
-import math
 import pathlib
 import re
 import shutil
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,10 +21,110 @@ import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
 from jaxgan.config import differences
+from jaxgan.engine import scores
+from jaxgan.engine.processes import Process, broadcast_from_first
 from jaxgan.errors import InputError, SaveError, first_line
 from jaxgan.game import TrainState
 
 KEEP = 3  # latest checkpoints
+
+
+class Checkpoints:
+  """The checkpoints of a run that trains, and their scores.
+
+  The first process alone reads and writes them: elsewhere, nothing happens but
+  that `restore` gets what the first process has read.
+  """
+
+  def __init__(
+    self,
+    config: ConfigDict,
+    process: Process,
+    manager: ocp.CheckpointManager | None,
+  ):
+    """Wraps a manager, None but in the first process."""
+    self._config, self._process, self._manager = config, process, manager
+
+  def restore(self, template: TrainState) -> TrainState | None:
+    """Returns the newest whole state, the same in all processes, on the host.
+
+    Scores of later steps, which will be made again, are dropped.
+
+    Args:
+      template: a state of the same structure; only shapes and dtypes matter.
+
+    Returns:
+      The state; None where nothing was saved.
+
+    Raises:
+      InputError: where no checkpoint is whole, or the run has another config.
+    """
+    return broadcast_from_first(
+      self._process, partial(self._restore_here, template), template
+    )
+
+  def _restore_here(self, template: TrainState) -> TrainState | None:
+    with _written(self._manager):
+      self._manager.wait_until_finished()
+    state = restore(self._manager, template, self._config)
+    scores.drop_after(_workdir(self._manager), int(state.step) if state else 0)
+    return state
+
+  def save(self, state: TrainState) -> None:
+    """Starts writing a state in the background; see `save`."""
+    if self._manager:
+      save(self._manager, state, self._config)
+
+  def score(self, step: int, score: float | None) -> None:
+    """Writes the score of a step that was saved; see `scores.write`."""
+    if self._manager and score is not None:
+      with _written(self._manager):
+        scores.write(_workdir(self._manager), step, score)
+
+  def check(self) -> None:
+    """Raises `SaveError` where a state could not be written so far."""
+    if self._manager:
+      with _written(self._manager):
+        self._manager.check_for_errors()
+
+  def wait(self) -> None:
+    """Waits until states are written; raises `SaveError` if they cannot be."""
+    if self._manager:
+      with _written(self._manager):
+        self._manager.wait_until_finished()
+
+
+@contextlib.contextmanager
+def open_checkpoints(
+  workdir: pathlib.Path, config: ConfigDict, process: Process
+) -> Iterator[Checkpoints]:
+  """Yields the checkpoints of a run, and waits at the end until all is saved.
+
+  Args:
+    workdir: of the run; only the first process needs it.
+    config: of the run.
+    process: this one.
+
+  Raises:
+    SaveError: at the end, where the last checkpoint could not be written.
+  """
+  with contextlib.ExitStack() as stack:
+    manager = None
+    if process.index == 0:
+      manager = stack.enter_context(open_manager(workdir))
+    yield Checkpoints(config, process, manager)
+
+
+def _workdir(manager: ocp.CheckpointManager) -> pathlib.Path:
+  return pathlib.Path(manager.directory).parent
+
+
+def saved_steps(workdir: pathlib.Path) -> list[int]:
+  """Returns the steps of which there are checkpoints, whole or damaged."""
+  folders = (workdir / "checkpoints").glob("[0-9]*")
+  return sorted(
+    int(p.name) for p in folders if p.name.isdecimal() and p.is_dir()
+  )
 
 
 @contextlib.contextmanager
@@ -33,42 +133,27 @@ def open_manager(
 ) -> Iterator[ocp.CheckpointManager]:
   """Yields the manager of the checkpoints in `workdir/checkpoints`.
 
-  It keeps the latest `KEEP` and the one with the lowest metric. That must be
-  finite: the storage library would take NaN for the best. It works for the
+  It keeps the latest `KEEP` and the one with the best score. It works for the
   process that opens it, whatever others do; only the first can write.
 
   Raises:
     SaveError: at the end, where the last checkpoint could not be written.
   """
-
-  def lowest(metrics: dict[str, float]) -> float:
-    return metrics["metric"]
-
-  policies = ocp.checkpoint_managers
   folder = (workdir / "checkpoints").absolute()
   if not read_only:
     folder.mkdir(parents=True, exist_ok=True)
-  own = jax.process_index()
+  index = jax.process_index()
+  policies = ocp.checkpoint_managers
   manager = ocp.CheckpointManager(
     folder,
     options=ocp.CheckpointManagerOptions(
       create=False,
       read_only=read_only,
       multiprocessing_options=ocp.options.MultiprocessingOptions(
-        primary_host=own, active_processes={own}
+        primary_host=index, active_processes={index}
       ),
-      best_fn=lowest,  # without it, metrics would not be stored
-      best_mode="min",
       preservation_policy=policies.AnyPreservationPolicy(
-        [
-          policies.LatestN(KEEP),
-          policies.BestN(
-            n=1,
-            reverse=True,
-            get_metric_fn=lowest,
-            keep_checkpoints_without_metrics=False,
-          ),
-        ]
+        [policies.LatestN(KEEP), scores.KeepBest(folder.parent)]
       ),
     ),
   )
@@ -77,18 +162,6 @@ def open_manager(
   finally:
     with _written(manager):
       manager.close()
-
-
-def check(manager: ocp.CheckpointManager) -> None:
-  """Raises `SaveError` where a checkpoint could not be written so far."""
-  with _written(manager):
-    manager.check_for_errors()
-
-
-def wait(manager: ocp.CheckpointManager) -> None:
-  """Waits until what was saved is written; raises `SaveError` if it cannot."""
-  with _written(manager):
-    manager.wait_until_finished()
 
 
 @contextlib.contextmanager
@@ -115,7 +188,6 @@ def save(
   manager: ocp.CheckpointManager,
   state: TrainState,
   config: ConfigDict,
-  metric: float | None = None,
 ) -> None:
   """Starts writing the state, on one device or the host, in the background.
 
@@ -123,7 +195,6 @@ def save(
     manager: see `open_manager`.
     state: what is written.
     config: of the run.
-    metric: of which lower is better, if it was evaluated.
 
   Raises:
     RuntimeError: where a later step is stored already.
@@ -131,7 +202,6 @@ def save(
   """
   state = jax.device_get(state)
   step = int(state.step)
-  measured = metric is not None and math.isfinite(metric)
   meta = {"config": json.loads(config.to_json()), "digest": digest(state)}
   with _written(manager):
     saved = manager.save(
@@ -139,7 +209,6 @@ def save(
       args=ocp.args.Composite(
         state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
       ),
-      metrics={"metric": metric} if measured else None,
     )
   if not saved:
     raise RuntimeError(
@@ -182,7 +251,7 @@ def restore(
     manager: see `open_manager`.
     template: a state of the same structure; only shapes and dtypes matter.
     config: that it must be of, but for run-time keys; or None for any.
-    step: only that of this round is wanted.
+    step: of the only checkpoint that is wanted.
     set_aside: move damaged checkpoints that are newer to `damaged/`.
 
   Raises:
@@ -267,7 +336,7 @@ def _restore_step(
   if meta["digest"] != digest(restored.state):
     raise ValueError("its digest does not match its contents")
   if restored.state.step != step:
-    raise ValueError(f"it is that of round {restored.state.step}, renamed")
+    raise ValueError(f"it is of step {restored.state.step}, renamed")
   return restored.state
 
 

@@ -20,7 +20,7 @@ from jaxgan.errors import InputError
 from jaxgan.game import AXIS
 
 
-class Parallel(NamedTuple):
+class DeviceMapping(NamedTuple):
   """The functions in which the ways of using many devices differ.
 
   map_step: `step(state, batches) -> (state, metrics)`, written per device,
@@ -41,8 +41,10 @@ class Parallel(NamedTuple):
   process: Process
 
 
-def create(kind: str, devices: Sequence[jax.Device] | None = None) -> Parallel:
-  """Returns the `Parallel` named `kind`: "pmap" or "shard_map".
+def create(
+  kind: str, devices: Sequence[jax.Device] | None = None
+) -> DeviceMapping:
+  """Returns the `DeviceMapping` named `kind`: "pmap" or "shard_map".
 
   Args:
     kind: the value of `config.parallel`.
@@ -64,7 +66,7 @@ def create(kind: str, devices: Sequence[jax.Device] | None = None) -> Parallel:
   raise InputError(f"parallel={kind!r}: choose 'pmap' or 'shard_map'")
 
 
-def _pmap(devices: Sequence[jax.Device], process: Process) -> Parallel:
+def _pmap(devices: Sequence[jax.Device], process: Process) -> DeviceMapping:
   # Arrays are placed as pmap places its results: otherwise the second call,
   # on the results of the first, would compile again.
   rows = NamedSharding(Mesh(np.array(devices), (AXIS,)), P(AXIS))
@@ -96,7 +98,7 @@ def _pmap(devices: Sequence[jax.Device], process: Process) -> Parallel:
       between_barriers, axis_name=AXIS, devices=devices, donate_argnums=0
     )
 
-  return Parallel(
+  return DeviceMapping(
     map_step=map_step,
     replicate=lambda tree: jax.tree.map(replicate, tree),
     unreplicate=lambda tree: jax.tree.map(
@@ -107,7 +109,9 @@ def _pmap(devices: Sequence[jax.Device], process: Process) -> Parallel:
   )
 
 
-def _shard_map(devices: Sequence[jax.Device], process: Process) -> Parallel:
+def _shard_map(
+  devices: Sequence[jax.Device], process: Process
+) -> DeviceMapping:
   mesh = Mesh(np.array(devices), (AXIS,))
   everywhere = NamedSharding(mesh, P())
   rows = NamedSharding(mesh, P(None, AXIS))
@@ -133,7 +137,7 @@ def _shard_map(devices: Sequence[jax.Device], process: Process) -> Parallel:
       x.shape, everywhere, lambda _: np.array(x)
     )
 
-  return Parallel(
+  return DeviceMapping(
     map_step=map_step,
     replicate=lambda tree: jax.tree.map(replicate, tree),
     unreplicate=lambda tree: jax.tree.map(

@@ -1,4 +1,4 @@
-"""What a run leaves for people to read: metrics and sample pictures."""
+"""The logs of a run: metrics and sample pictures, for people to read."""
 
 import contextlib
 import json
@@ -6,32 +6,74 @@ import os
 import pathlib
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
+from tqdm import tqdm
 
 from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError, first_line
 
-# tensorboardX imports PyTorch where there is one, which takes seconds, and
-# writes events without it just as well.
-if _hide := "torch" not in sys.modules:
-  sys.modules["torch"] = None
-try:
-  from tensorboardX import SummaryWriter
-finally:
-  if _hide:
-    del sys.modules["torch"]
+
+def _import_tensorboard() -> ModuleType:
+  """Imports tensorboardX as if there were no PyTorch.
+
+  It would import it, which takes seconds, and writes events without it just as
+  well.
+  """
+  hidden = "torch" not in sys.modules
+  if hidden:
+    sys.modules["torch"] = None
+  try:
+    import tensorboardX
+  finally:
+    if hidden:
+      del sys.modules["torch"]
+  return tensorboardX
+
+
+tensorboardX = _import_tensorboard()
+
+# Writes the scalars and the picture, or None, of a step.
+Sink = Callable[[int, Mapping[str, float], Image.Image | None], None]
+
+
+class Logs:
+  """Where a run is recorded; in all processes but the first, nowhere."""
+
+  def __init__(self, sinks: list[Sink], bar: tqdm):
+    """Records to sinks, and shows the progress by a bar."""
+    self._sinks, self._bar = sinks, bar
+
+  def write(self, step: int, scalars: Mapping[str, float]) -> None:
+    """Records scalars, and shows the losses among them beside the bar."""
+    for sink in self._sinks:
+      sink(step, scalars, None)
+    losses = {k: f"{x:.3f}" for k, x in scalars.items() if k.endswith("/loss")}
+    if losses:
+      self._bar.set_postfix(losses)
+
+  def write_picture(self, step: int, picture: Image.Image | None) -> None:
+    """Records a picture, if there is one."""
+    for sink in self._sinks if picture else ():
+      sink(step, {}, picture)
+
+  def progress(self, inputs: Iterable[Any]) -> Iterator[Any]:
+    """Yields the inputs of steps, and advances the bar after each step."""
+    for batch in inputs:
+      yield batch
+      self._bar.update()
 
 
 @contextlib.contextmanager
 def open_logs(
-  workdir: pathlib.Path, config: ConfigDict, start: int
-) -> Iterator[Callable[..., None]]:
-  """Yields `write(step, scalars, picture)` for the logs of a run.
+  workdir: pathlib.Path, config: ConfigDict, start: int, enabled: bool = True
+) -> Iterator[Logs]:
+  """Yields the logs of a run.
 
   Scalars go to `metrics.jsonl` and TensorBoard events, pictures to
   `samples/<step>.png` and TensorBoard events; with `config.wandb`, both also to
@@ -40,49 +82,29 @@ def open_logs(
   Args:
     workdir: of the run; it exists.
     config: of the run.
-    start: the round that the run resumes from; what an interrupted run wrote
-      about later rounds is dropped, since they are played again.
+    start: the step that the run resumes from; records of later steps, which
+      will be made again, are dropped.
+    enabled: whether anything is recorded.
 
   Raises:
     InputError: where Weights & Biases is wanted and cannot be had.
   """
-  wandb = import_wandb(config)
-  metrics = workdir / "metrics.jsonl"
-  if metrics.exists():
-    lines = metrics.read_text(errors="replace").splitlines()
-    kept = "".join(f"{line}\n" for line in lines if _step(line) <= start)
-    write_atomically(metrics, kept)
-  samples = workdir / "samples"
-  samples.mkdir(exist_ok=True)
-  for path in samples.glob("[0-9]" * 8 + ".png"):
-    if int(path.stem) > start:
-      path.unlink()
-
-  events = SummaryWriter(
-    str(workdir), purge_step=start + 1 if start else None, write_to_disk=True
-  )
-
-  online = _wandb_run(wandb, workdir, config) if wandb else None
-
-  def write(
-    step: int,
-    scalars: Mapping[str, float] | None = None,
-    picture: Image.Image | None = None,
-  ) -> None:
-    if scalars:
-      with metrics.open("a") as f:
-        f.write(json.dumps({"step": step, **scalars}) + "\n")
-      for name, value in scalars.items():
-        events.add_scalar(name, value, step)
-    if picture:
-      picture.save(samples / f"{step:08d}.png")
-      events.add_image("samples", np.asarray(picture), step, dataformats="HWC")
-    if online:
-      media = {"samples": wandb.Image(picture)} if picture else {}
-      online.log({**(scalars or {}), **media}, step=step)
-
-  with contextlib.closing(events), online or contextlib.nullcontext():
-    yield write
+  with contextlib.ExitStack() as stack:
+    sinks = []
+    if enabled:
+      sinks.append(_files(workdir, start))
+      sinks.append(stack.enter_context(_tensorboard(workdir, start)))
+    if enabled and config.wandb:
+      sinks.append(stack.enter_context(_wandb(workdir, config)))
+    bar = tqdm(
+      total=config.steps,
+      initial=start,
+      unit="step",
+      smoothing=0.05,
+      mininterval=0.5 if sys.stderr.isatty() else 20,
+      disable=not enabled,
+    )
+    yield Logs(sinks, stack.enter_context(bar))
 
 
 def import_wandb(config: ConfigDict) -> Any:
@@ -95,9 +117,8 @@ def import_wandb(config: ConfigDict) -> Any:
     return None
   try:
     import wandb
-
-    wandb.init  # noqa: B018  a folder of that name is no such package
-  except (ImportError, AttributeError) as e:
+    from wandb import init  # noqa: F401  which a mere folder does not have
+  except ImportError as e:
     raise InputError(
       f"wandb={config.wandb!r} needs Weights & Biases: pip install "
       "'jaxgan[wandb]'"
@@ -105,19 +126,88 @@ def import_wandb(config: ConfigDict) -> Any:
   return wandb
 
 
+def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
+  """Returns the numbers in `metrics.jsonl`, less a row that a crash cut."""
+  path = workdir / "metrics.jsonl"
+  lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+  whole = [json.loads(line) for line in lines if _step(line) < float("inf")]
+  return [
+    {key: x for key, x in row.items() if isinstance(x, (int, float))}
+    for row in whole
+  ]
+
+
+def write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Writes `config.json`, for people."""
+  text = json.dumps(json.loads(config.to_json()), indent=2)
+  write_atomically(workdir / "config.json", f"{text}\n")
+
+
+def _files(workdir: pathlib.Path, start: int) -> Sink:
+  """Returns a function that writes to files, without records after `start`."""
+  metrics, samples = workdir / "metrics.jsonl", workdir / "samples"
+  if metrics.exists():
+    lines = metrics.read_text(errors="replace").splitlines()
+    earlier = "".join(f"{line}\n" for line in lines if _step(line) <= start)
+    write_atomically(metrics, earlier)
+  samples.mkdir(exist_ok=True)
+  for path in samples.glob("[0-9]" * 8 + ".png"):
+    if int(path.stem) > start:
+      path.unlink()
+
+  def write(step, scalars, picture):
+    if scalars:
+      with metrics.open("a") as f:
+        f.write(json.dumps({"step": step, **scalars}) + "\n")
+    if picture:
+      picture.save(samples / f"{step:08d}.png")
+
+  return write
+
+
+@contextlib.contextmanager
+def _tensorboard(workdir: pathlib.Path, start: int) -> Iterator[Sink]:
+  """Yields a function that writes events for TensorBoard."""
+  events = tensorboardX.SummaryWriter(
+    str(workdir), purge_step=start + 1 if start else None, write_to_disk=True
+  )
+
+  def write(step, scalars, picture):
+    for name, value in scalars.items():
+      events.add_scalar(name, value, step)
+    if picture:
+      events.add_image("samples", np.asarray(picture), step, dataformats="HWC")
+
+  with contextlib.closing(events):
+    yield write
+
+
+@contextlib.contextmanager
+def _wandb(workdir: pathlib.Path, config: ConfigDict) -> Iterator[Sink]:
+  """Yields a function that writes to Weights & Biases."""
+  wandb = import_wandb(config)
+
+  def write(step, scalars, picture):
+    media = {"samples": wandb.Image(picture)} if picture else {}
+    run.log({**scalars, **media}, step=step)
+
+  with _wandb_run(wandb, workdir, config) as run:
+    yield write
+
+
 def _wandb_run(wandb: Any, workdir: pathlib.Path, config: ConfigDict) -> Any:
-  """Begins a run of Weights & Biases, or goes on with that of the workdir."""
-  known = workdir / "wandb" / "id"
-  if not known.exists():
-    known.parent.mkdir(exist_ok=True)
-    write_atomically(known, uuid.uuid4().hex[:8])
+  """Begins a run of Weights & Biases, or goes on with the workdir's."""
+  identity = workdir / "wandb" / "id"
+  if not identity.exists():
+    identity.parent.mkdir(exist_ok=True)
+    write_atomically(identity, uuid.uuid4().hex[:8])
   try:
-    # Rounds that are played again come out as they were, and it drops what it
-    # has already.
+    # It drops records of steps that it has already; made again, they are the
+    # same.
     return wandb.init(
       project=os.environ.get("WANDB_PROJECT", "jaxgan"),
       name=workdir.resolve().name,
-      id=known.read_text(),
+      id=identity.read_text(),
       resume="allow" if config.wandb == "online" else None,
       dir=str(workdir),
       mode=config.wandb,
@@ -128,26 +218,11 @@ def _wandb_run(wandb: Any, workdir: pathlib.Path, config: ConfigDict) -> Any:
     raise InputError(f"wandb={config.wandb!r}: {first_line(e)}") from e
 
 
-def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
-  """The numbers of a run's metrics; what a crash cut short is left out."""
-  path = workdir / "metrics.jsonl"
-  lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-  found = [json.loads(line) for line in lines if _step(line) < float("inf")]
-  return [
-    {key: x for key, x in row.items() if isinstance(x, (int, float))}
-    for row in found
-  ]
-
-
-def write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
-  """Writes `config.json`, for people."""
-  text = json.dumps(json.loads(config.to_json()), indent=2)
-  write_atomically(workdir / "config.json", f"{text}\n")
-
-
 def _step(line: str) -> float:
-  """The round of a line of metrics; infinite if a crash cut it short."""
+  """Returns the step of a line of metrics; infinity if a crash cut it short."""
   try:
-    return json.loads(line)["step"] + 0
-  except (ValueError, KeyError, TypeError):
+    row = json.loads(line)
+  except ValueError:
     return float("inf")
+  step = row.get("step") if isinstance(row, dict) else None
+  return step if isinstance(step, (int, float)) else float("inf")

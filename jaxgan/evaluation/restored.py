@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import algorithms
 from jaxgan.config import shared_config
-from jaxgan.engine import checkpoint
+from jaxgan.engine import checkpoint, scores
 from jaxgan.errors import InputError
 from jaxgan.game import Game, TrainState
 
@@ -39,8 +39,8 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
     if not steps:
       raise InputError(f"{workdir} holds no checkpoint yet")
     if step == "best":
-      step = manager.best_step()
-      if step is None or manager.metrics(step) is None:
+      step = scores.best_step(workdir, steps)
+      if step is None:
         raise InputError(
           f"{workdir} was not evaluated while training, so none of its "
           "checkpoints is the best: train with --config.eval_every"

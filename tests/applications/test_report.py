@@ -94,7 +94,7 @@ def test_seeds_are_put_together(workdir):
     }
     return gan._replace(
       name=name,
-      rows=[{"step": 120, "rounds_per_second": 2 / (seed + 1)}],
+      rows=[{"step": 120, "steps_per_second": 2 / (seed + 1)}],
       config={**gan.config, "seed": seed, **changes},
       evaluation={"metrics": metrics, "protocol": PROTOCOL},
     )
@@ -147,7 +147,7 @@ def test_a_folder_that_is_no_run(tmp_path):
   assert report.read(tmp_path / "none", "x") is None
   # A single file is enough to show something.
   (tmp_path / "metrics.jsonl").write_text(
-    '{"step": 12345, "a": 1, "b": "x", "rounds_per_second": 0}\n'
+    '{"step": 12345, "a": 1, "b": "x", "steps_per_second": 0}\n'
     '{"step": "8"}\nnull\nbroken'
   )
   entry = report.read(tmp_path, "x")

@@ -8,7 +8,9 @@ import pytest
 from helpers.checkpoints import data_file, flip, make_state
 from helpers.configs import load_config
 
-from jaxgan.engine import checkpoint
+from jaxgan.engine import checkpoint, scores
+from jaxgan.engine.checkpoint import open_checkpoints
+from jaxgan.engine.processes import ALONE, Process
 from jaxgan.errors import InputError
 
 CONFIG = load_config("dcgan")
@@ -144,7 +146,7 @@ def test_a_checkpoint_of_another_version_is_named_as_such(workdir):
 
 def test_a_renamed_checkpoint_is_set_aside(workdir):
   (workdir / "checkpoints" / "3").rename(workdir / "checkpoints" / "9")
-  with pytest.warns(UserWarning, match="9 is damaged .*: it is that of round"):
+  with pytest.warns(UserWarning, match="9 is damaged .*: it is of step"):
     assert restore(workdir).step == 2
   assert (workdir / "damaged" / "9").is_dir()
 
@@ -154,6 +156,7 @@ def test_a_checkpoint_of_another_config_is_set_aside(workdir):
   other.batch_size *= 2
   with checkpoint.open_manager(workdir) as manager:
     checkpoint.save(manager, make_state(4), other)
+    manager.wait_until_finished()
     with pytest.warns(UserWarning, match="another config: .*batch_size"):
       state = checkpoint.restore(manager, make_state(0), CONFIG)
     assert state.step == 3
@@ -195,17 +198,60 @@ def test_only_the_latest_are_kept(workdir):
 
 
 def test_the_best_is_kept_and_never_one_that_is_not_finite(tmp_path):
-  metrics = [None, 5.0, float("nan"), 6.0, None, float("-inf"), 7.0, None]
-  for chunk in (range(3), range(3, 8)):  # two processes, as it were
-    with checkpoint.open_manager(tmp_path) as manager:
-      for i in chunk:
-        checkpoint.save(manager, make_state(i + 1), CONFIG, metrics[i])
+  values = [None, 5.0, float("nan"), 6.0, None, float("-inf"), 7.0, None]
+  for chunk in (range(3), range(3, 8)):  # as if by two processes
+    with open_checkpoints(tmp_path, CONFIG, ALONE) as checkpoints:
+      for step in chunk:
+        checkpoints.save(make_state(step + 1))
+        checkpoints.score(step + 1, values[step])
+  assert scores.read(tmp_path) == {2: 5.0, 4: 6.0, 7: 7.0}
   with checkpoint.open_manager(tmp_path, read_only=True) as manager:
     assert sorted(manager.all_steps()) == [2, 6, 7, 8]
-    assert manager.best_step() == 2
+    assert scores.best_step(tmp_path, manager.all_steps()) == 2
     state = checkpoint.restore(manager, make_state(0), step=2)
     assert state.step == 2
     assert checkpoint.stored_config(manager, 2) is not None
+
+
+def test_a_better_checkpoint_replaces_the_best(tmp_path):
+  with open_checkpoints(tmp_path, CONFIG, ALONE) as checkpoints:
+    for step, score in enumerate([5.0, 9.0, 4.0, 9.0, 9.0, 9.0, 9.0], 1):
+      checkpoints.save(make_state(step))
+      checkpoints.score(step, score)
+  assert checkpoint.saved_steps(tmp_path) == [3, 5, 6, 7]
+
+
+def test_scores_of_steps_that_are_made_again_are_dropped(tmp_path):
+  with open_checkpoints(tmp_path, CONFIG, ALONE) as checkpoints:
+    for step in (1, 2):
+      checkpoints.save(make_state(step))
+      checkpoints.score(step, 1.0 / step)
+  flip(data_file(tmp_path, 2))
+  with open_checkpoints(tmp_path, CONFIG, ALONE) as checkpoints:
+    with pytest.warns(UserWarning, match="checkpoint 2 is damaged"):
+      assert checkpoints.restore(make_state(0)).step == 1
+    assert scores.read(tmp_path) == {1: 1.0}
+    checkpoints.save(make_state(2))
+    assert scores.best_step(tmp_path, [1, 2]) == 1
+
+
+@pytest.mark.parametrize(
+  "text", ["", "[1]", '{"a": 1, "2": "x", "3": NaN, "4": null}', "3"]
+)
+def test_damaged_scores_are_none(tmp_path, text):
+  (tmp_path / "scores.json").write_text(text)
+  assert scores.best_step(tmp_path, [1, 2, 3, 4]) is None
+  scores.write(tmp_path, 5, 1)
+  assert scores.best_step(tmp_path, range(9)) == 5
+
+
+def test_other_processes_write_nothing(tmp_path):
+  with open_checkpoints(tmp_path, CONFIG, Process(1, 2)) as checkpoints:
+    checkpoints.save(make_state(1))
+    checkpoints.score(1, 1.0)
+    checkpoints.check()
+    checkpoints.wait()
+  assert not list(tmp_path.iterdir())
 
 
 def test_reading_changes_nothing(workdir):

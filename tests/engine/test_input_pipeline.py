@@ -17,8 +17,8 @@ from jaxgan.data.order import shuffled_indices
 from jaxgan.data.pixels import to_float, unaugmented
 from jaxgan.data.translation import Domain, Unpaired
 from jaxgan.engine import devices as devices_lib
-from jaxgan.engine import input_pipeline as batches_lib
-from jaxgan.engine.input_pipeline import batches, feed
+from jaxgan.engine import input_pipeline
+from jaxgan.engine.input_pipeline import batches
 from jaxgan.engine.processes import Process
 from jaxgan.errors import InputError
 from jaxgan.game import AXIS
@@ -94,25 +94,26 @@ def test_resident_data_feeds_the_same_minibatches(
 
   def seen(devices):
     mapping = devices_lib.create(kind, jax.devices()[:devices])
-    mapped, inputs = feed(source, settings, 2, step, mapping)
+    pipeline = input_pipeline.create(source, settings, 2, mapping)
+    mapped = pipeline.map_step(step)
     state = mapping.replicate(Counter(step=jnp.int32(4)))
-    rounds = []
-    for batch in inputs(4):
+    steps_seen = []
+    for batch in pipeline.inputs(4):
       state, images = mapped(state, batch)
       images = np.asarray(images)
-      rounds.append(images[0] if kind == "pmap" else images)
-    return np.stack(rounds)
+      steps_seen.append(images[0] if kind == "pmap" else images)
+    return np.stack(steps_seen)
 
   resident = [seen(devices) for devices in (1, 4)]
-  monkeypatch.setattr(batches_lib, "RESIDENT_BYTES", 0)
+  monkeypatch.setattr(input_pipeline, "RESIDENT_BYTES", 0)
   sent = [seen(devices) for devices in (1, 4)]
-  for rounds in (*resident, *sent):
-    np.testing.assert_array_equal(rounds, sent[0])
+  for steps_seen in (*resident, *sent):
+    np.testing.assert_array_equal(steps_seen, sent[0])
   for i, name in enumerate(names):
     np.testing.assert_array_equal(sent[0][..., i], take(source, 4, 9, name))
 
 
-def test_batches_are_a_function_of_seed_and_round():
+def test_batches_are_a_function_of_seed_and_step():
   first, again, other = (
     take(numbers(), 0, 20, seed=seed) for seed in (3, 3, 4)
   )
@@ -141,7 +142,7 @@ def test_streamed_batches_are_the_same(tmp_path, monkeypatch):
 
 
 def test_unpaired_domains_have_epochs_of_their_own():
-  # 30 rounds of 2 * 8 are 9.6 epochs of 50 and 16 of 30.
+  # 30 steps of 2 * 8 are 9.6 epochs of 50 and 16 of 30.
   for name, length in (("source", 50), ("target", 30)):
     order = np.ravel(take(unpaired(), 0, 30, name)).astype(int)
     for epoch in np.split(order, range(length, 480, length)):
@@ -163,7 +164,7 @@ def test_unpaired_orders_are_independent():
   assert abs(counts - 200).max() < 50
 
 
-def test_unpaired_batches_are_a_function_of_seed_and_round():
+def test_unpaired_batches_are_a_function_of_seed_and_step():
   for name in ("source", "target"):
     whole = np.array(take(unpaired(), 0, 9, name))
     np.testing.assert_array_equal(take(unpaired(), 4, 9, name), whole[4:])
@@ -199,7 +200,9 @@ def test_a_streamed_domain_beside_one_in_memory(tmp_path, monkeypatch):
 )
 def test_too_few_images(source, message):
   with pytest.raises(InputError, match=message):
-    feed(source, ConfigDict({"batch_size": 8, "steps": 1}), 1, None, None)
+    input_pipeline.create(
+      source, ConfigDict({"batch_size": 8, "steps": 1}), 1, None
+    )
 
 
 def prepare_all(settings, batch, seed=0):

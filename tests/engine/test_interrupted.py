@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.processes
 KILLS = int(os.environ.get("JAXGAN_KILLS", 3))
 
 
-def start(workdir, *arguments, before=()):
+def start(workdir, *arguments, before=("env", "--default-signal=INT")):
   main = [sys.executable, "-m", "jaxgan.main", f"--workdir={workdir}"]
   with (workdir.parent / f"{workdir.name}.log").open("a") as log:
     return subprocess.Popen(
@@ -34,17 +35,17 @@ def saving(workdir):
 
 
 def test_killed_at_any_moment_nothing_is_lost(tmp_path):
-  rounds = 100 * KILLS
+  last = 100 * KILLS
   arguments = (
     *RUN,
-    f"--config.steps={rounds}",
+    f"--config.steps={last}",
     "--config.log_every=10",
     "--config.checkpoint_every=3",
     "--config.sample_every=20",
   )
   whole, killed = tmp_path / "whole", tmp_path / "killed"
   assert start(whole, *arguments).wait(600) == 0, log_of(whole)
-  assert digest(whole)[0] == rounds
+  assert digest(whole)[0] == last
 
   moments = random.Random(0)
   for i in range(KILLS):
@@ -68,24 +69,56 @@ def test_killed_at_any_moment_nothing_is_lost(tmp_path):
   assert not (killed / "damaged").exists()
 
 
-def test_told_to_end_it_saves_and_says_so(tmp_path):
+SIGNALS = [(signal.SIGTERM, 75), (signal.SIGINT, 130)]
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_on_a_signal_it_saves_and_says_so(tmp_path, number, status):
   workdir = tmp_path / "run"
   endless = (*RUN, "--config.steps=1000000", "--config.log_every=20")
   process = start(workdir, *endless)
   wait_for(lambda: (workdir / "metrics.jsonl").exists(), process)
-  process.send_signal(signal.SIGTERM)
-  assert process.wait(30) == 75
+  process.send_signal(number)
+  assert process.wait(30) == status
   (saved,) = steps(workdir)
-  assert f"saved at round {saved} of 1000000" in log_of(workdir)
+  log = log_of(workdir)
+  assert f"saved at step {saved} of 1000000" in log
+  assert ("Ctrl-C again ends it at once" in log) == (number == signal.SIGINT)
+  assert "Traceback" not in log
 
 
-def test_told_to_end_before_the_first_round(tmp_path):
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_signal_before_the_first_step(tmp_path, number, status):
   workdir = tmp_path / "run"
   process = start(workdir, *RUN)
   wait_for(lambda: (workdir / "config.json").exists(), process)
-  process.send_signal(signal.SIGTERM)
-  assert process.wait(30) == 75
-  assert "before the first round" in log_of(workdir)
+  process.send_signal(number)
+  assert process.wait(30) == status
+  assert "before a step was made" in log_of(workdir)
+  assert not steps(workdir)
+
+
+def test_ctrl_c_in_one_of_two_processes_saves_in_both(tmp_path):
+  workdir = tmp_path / "run"
+  with socket.socket() as s:
+    s.bind(("", 0))
+    port = s.getsockname()[1]
+  processes = [
+    start(
+      workdir, *RUN, "--config.steps=1000000", "--config.log_every=20",
+      f"--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={i}",
+    )
+    for i in range(2)
+  ]  # fmt: skip
+  try:
+    wait_for(lambda: (workdir / "metrics.jsonl").exists(), processes[0])
+    processes[1].send_signal(signal.SIGINT)
+    assert [p.wait(60) for p in processes] == [75, 130], log_of(workdir)
+  finally:
+    for process in processes:
+      process.kill()
+  (saved,) = steps(workdir)
+  assert log_of(workdir).count(f"saved at step {saved} of 1000000") == 2
 
 
 LARGE = (

@@ -18,11 +18,11 @@ from scipy.stats import entropy
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
 
-from jaxgan import algorithms, data, evaluation
+from jaxgan import algorithms, data, evaluation, train
 from jaxgan.data.arrays import ArraySource
 from jaxgan.data.order import shuffled_indices
 from jaxgan.data.pixels import to_uint8
-from jaxgan.engine import checkpoint, devices
+from jaxgan.engine import checkpoint, devices, scores
 from jaxgan.errors import InputError
 from jaxgan.evaluation import (
   EvaluationOptions,
@@ -34,7 +34,6 @@ from jaxgan.evaluation import (
 )
 from jaxgan.evaluation.metrics import tables
 from jaxgan.evaluation.metrics.tables import Metric
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -305,7 +304,7 @@ def small(name="nsgan", preset=None, **values):
 
 
 def test_evaluation_while_training(tmp_path, monkeypatch):
-  scores = iter([3.0, 5.0, float("nan"), 4.0, 4.5, 6.0])
+  values = iter([3.0, 5.0, float("nan"), 4.0, 4.5, 6.0])
 
   monkeypatch.setattr(evaluation, "check", lambda *_: None)
 
@@ -317,7 +316,7 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
       assert set(params) == {"generator", "critic"}
       return {
         "second": Metric(1.0, None, False),
-        "first": Metric(next(scores), 0.5, True),
+        "first": Metric(next(values), 0.5, True),
       }
 
     return evaluate, {}
@@ -334,7 +333,7 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
   with checkpoint.open_manager(tmp_path, read_only=True) as manager:
     # The best and the latest three; NaN did not win.
     assert sorted(manager.all_steps()) == [1, 4, 5, 6]
-    assert manager.best_step() == 1
+    assert scores.best_step(tmp_path, manager.all_steps()) == 1
   lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
   rows = [json.loads(line) for line in lines]
   found = [row["eval/first"] for row in rows if "eval/first" in row]

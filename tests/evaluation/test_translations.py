@@ -11,7 +11,7 @@ from helpers.files import write_images
 from helpers.runs import command
 from scipy import signal
 
-from jaxgan import algorithms, data, evaluation
+from jaxgan import algorithms, data, evaluation, train
 from jaxgan.algorithms.one_sided import BACKWARD, FORWARD
 from jaxgan.data.order import shuffled_indices
 from jaxgan.errors import InputError
@@ -24,7 +24,6 @@ from jaxgan.evaluation import (
 )
 from jaxgan.evaluation.feature_nets import FeatureNet
 from jaxgan.evaluation.metrics import image_pairs
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 

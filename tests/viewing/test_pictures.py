@@ -62,15 +62,16 @@ def test_points_are_plotted_over_the_density():
   assert (near > 20).any()
 
 
-def test_logs_are_cut_back_to_the_round_resumed_from(tmp_path):
+def test_logs_are_cut_back_to_the_step_resumed_from(tmp_path):
   image = Image.new("RGB", (8, 8))
-  with open_logs(tmp_path, default_config("digits"), 0) as write:
+  with open_logs(tmp_path, default_config("digits"), 0) as logs:
     for step in (10, 20, 30):
-      write(step, {"critic/loss": step / 10}, image)
+      logs.write(step, {"critic/loss": step / 10})
+      logs.write_picture(step, image)
   with (tmp_path / "metrics.jsonl").open("a") as f:
     f.write('{"step": 40, "critic/lo')  # cut short by a crash
-  with open_logs(tmp_path, default_config("digits"), 20) as write:
-    write(30, {"critic/loss": -1.0})
+  with open_logs(tmp_path, default_config("digits"), 20) as logs:
+    logs.write(30, {"critic/loss": -1.0})
   rows = [
     json.loads(line)
     for line in (tmp_path / "metrics.jsonl").read_text().splitlines()

@@ -1,7 +1,6 @@
 """Metrics of the labels that a classifier gives samples."""
 
 import numpy as np
-from scipy.special import entr, log_softmax
 
 from jaxgan.evaluation.metrics import Undefined
 
@@ -19,6 +18,8 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> float:
   Raises:
     Undefined: where there are fewer examples than splits.
   """
+  from scipy.special import entr, log_softmax
+
   if len(logits) < splits:
     raise Undefined(f"{splits} splits need at least as many images")
   scores = []
