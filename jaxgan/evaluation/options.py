@@ -17,7 +17,7 @@ class EvaluationOptions:
 
   Attributes:
     count: number of samples; None for as many as real images are held out, at
-      most `statistics.MAX_KID_FEATURES`, or `tables.MAX_ASSIGNED_POINTS`.
+      most `statistics.MAX_KID_FEATURES`, or `points.MAX_ASSIGNED_POINTS`.
     seed: of the samples' inputs, and of the subsets of KID.
     batch_statistics: whether batch norm uses the statistics of a batch of
       samples in place of the running ones.

@@ -10,7 +10,8 @@ from jaxgan.data import mixtures
 from jaxgan.data.mixtures import Mixture
 from jaxgan.evaluation import feature_nets, sampling
 from jaxgan.evaluation.metrics import tables
-from jaxgan.evaluation.metrics.tables import Metric, Points
+from jaxgan.evaluation.metrics.points import MAX_ASSIGNED_POINTS
+from jaxgan.evaluation.metrics.tables import Metric
 from jaxgan.evaluation.options import Evaluation, EvaluationOptions
 from jaxgan.evaluation.statistics import collect, compare, reference
 from jaxgan.game import Game
@@ -30,7 +31,7 @@ def create(
     ),
   }
   if mixture := data.mixture(config.data):
-    count = options.count or tables.MAX_ASSIGNED_POINTS
+    count = options.count or MAX_ASSIGNED_POINTS
 
     def evaluate_points(variables: Any) -> dict[str, Metric]:
       points = list(map(np.asarray, sample(variables, count)))
@@ -40,7 +41,7 @@ def create(
       "samples": count,
       "held_out": count,
       "data": config.data.to_dict(),
-      "assigned": min(count, tables.MAX_ASSIGNED_POINTS),
+      "assigned": min(count, MAX_ASSIGNED_POINTS),
     }
 
   net = feature_nets.create(config.data, options.inception, options.classifier)
@@ -61,7 +62,6 @@ def compare_points(points: np.ndarray, mixture: Mixture) -> dict[str, Metric]:
     mixtures.draw(mixture, seed, len(points)).arrays["image"] for seed in (1, 2)
   )
   values, real_values = (
-    tables.values(tables.POINTS, Points(x, real, mixture))
-    for x in (points, held_out)
+    tables.values(tables.POINTS, x, real, mixture) for x in (points, held_out)
   )
   return tables.metrics(tables.POINTS, values, real_values)

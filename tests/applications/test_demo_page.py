@@ -15,7 +15,7 @@ import urllib.request
 import jax
 import numpy as np
 import pytest
-from helpers.configs import feature_net, load_config, shrink, small
+from helpers.configs import feature_net, load_config, shrink
 from helpers.environment import ONE_DEVICE, ROOT
 from helpers.runs import command
 from PIL import Image
@@ -48,13 +48,14 @@ browser_only = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, trained):
+def runs(tmp_path_factory):
   folder = tmp_path_factory.mktemp("demo")
-  for name in ("dtn", "nsgan"):
-    shutil.copytree(trained(name), folder / name)
-  # An upload has more to do than one of DTN.
-  pads = {"data.source.pad": -2, "data.target.pad": -2}
-  train(small("cyclegan", **pads), folder / "cyclegan")
+  for name in NAMES:
+    config = shrink(load_config(name))
+    config.update(steps=2, eval_every=0)
+    if name == "cyclegan":  # an upload has more to do than one of DTN
+      config.data.source.pad = config.data.target.pad = -2
+    train(config, folder / name)
   return folder
 
 

@@ -1,12 +1,13 @@
 """Runs side by side."""
 
 import json
-import shutil
 
 import pytest
+from helpers.configs import load_config, shrink
 
 from jaxgan.applications import report
 from jaxgan.engine.workdir import write_atomically
+from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +31,13 @@ def evaluation(**protocol):
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory, trained):
+def workdir(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("runs")
   for name in ("gan", "nsgan"):
-    shutil.copytree(trained(name), workdir / name)
+    config = shrink(load_config(name))
+    config.steps = 2
+    config.log_every = 1
+    train(config, workdir / name)
   return workdir
 
 

@@ -1,4 +1,4 @@
-"""The command that measures a run, and what commands of runs refuse."""
+"""The command that evaluates a run, and what commands of runs refuse."""
 
 import json
 

@@ -87,7 +87,7 @@ def test_full_width(tmp_path):
   read = pytorch_cyclegan.read(
     saved(network, tmp_path / "net.pth"), "generator"
   )
-  x = images(1, 64, 64, 3)
+  x = images(1, 128, 128, 3)
   assert_same_images(
     "ResNet-9 of width 64", ours(read, x, False), theirs(network, x)
   )

@@ -9,20 +9,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from optax.losses import cosine_similarity
 
 from jaxgan.data import mixtures
-from jaxgan.evaluation.metrics import Undefined, image_pairs
+from jaxgan.evaluation.metrics import Undefined
 from jaxgan.evaluation.metrics.classifier_scores import (
   inception_score,
   modes_found,
   reverse_kl,
 )
 from jaxgan.evaluation.metrics.distances import frechet_distance, kid
+from jaxgan.evaluation.metrics.image_pairs import l1, psnr, ssim
 from jaxgan.evaluation.metrics.points import wasserstein
-
-MAX_ASSIGNED_POINTS = 2500  # that the exact Wasserstein distance compares
 
 
 class Metric(NamedTuple):
@@ -41,18 +39,10 @@ class Metric(NamedTuple):
 
 
 class Measure(NamedTuple):
-  """An entry of a table: a function, and which way is better."""
+  """An entry of a table: a function, and whether lower is better, if known."""
 
-  function: Callable[[Any], Any]
+  function: Callable[..., Any]
   lower_is_better: bool | None
-
-
-class Points(NamedTuple):
-  """Samples `[N, 2]`, as many points of the data, and the mixture."""
-
-  samples: np.ndarray
-  real: np.ndarray
-  mixture: mixtures.Mixture
 
 
 class Translated(NamedTuple):
@@ -81,11 +71,11 @@ class Translated(NamedTuple):
 
 def _l1_to_source(x: Translated) -> jax.Array:
   if x.target is not None or x.output.shape != x.source.shape:
-    raise Undefined("nothing that is like the source")
-  return image_pairs.l1(x.output, x.source)
+    raise Undefined("another image is the target, or of another shape")
+  return l1(x.output, x.source)
 
 
-# Of real and generated images: a `statistics.Comparison`.
+# Of a `statistics.Comparison` of generated with real images.
 IMAGES = {
   "FID": Measure(
     lambda x: frechet_distance(x.real.moments, x.generated.moments), True
@@ -102,40 +92,29 @@ IMAGES = {
   "reverse KL": Measure(lambda x: reverse_kl(*x.label_counts), True),
 }
 
-# Of images with labels: their `statistics.Statistics`.
+# Of the `statistics.Statistics` of images with labels.
 ACCURACY = Measure(
   lambda x: float((x.logits.argmax(1) == x.labels).mean()), False
 )
 
 # Of a `Translated`, on the devices: a value for each image.
 TRANSLATIONS = {
-  "L1": Measure(lambda x: image_pairs.l1(x.output, x.known("target")), True),
-  "PSNR": Measure(
-    lambda x: image_pairs.psnr(x.output, x.known("target")), False
-  ),
-  "SSIM": Measure(
-    lambda x: image_pairs.ssim(x.output, x.known("target")), False
-  ),
+  "L1": Measure(lambda x: l1(x.output, x.known("target")), True),
+  "PSNR": Measure(lambda x: psnr(x.output, x.known("target")), False),
+  "SSIM": Measure(lambda x: ssim(x.output, x.known("target")), False),
   "L1 to the source": Measure(_l1_to_source, None),
-  "cycle L1": Measure(
-    lambda x: image_pairs.l1(x.known("cycle"), x.source), True
-  ),
+  "cycle L1": Measure(lambda x: l1(x.known("cycle"), x.source), True),
   "embedding similarity": Measure(
     lambda x: cosine_similarity(*x.known("embeddings")), False
   ),
 }
 
-# Of `Points`.
+# Of points `[N, 2]`, as many real ones, and the mixture of these.
 POINTS = {
-  "Wasserstein-2": Measure(
-    lambda x: wasserstein(
-      x.samples[:MAX_ASSIGNED_POINTS], x.real[:MAX_ASSIGNED_POINTS]
-    ),
-    True,
-  ),
-  "modes": Measure(lambda x: mixtures.modes(x.samples, x.mixture)[0], False),
+  "Wasserstein-2": Measure(lambda x, real, _: wasserstein(x, real), True),
+  "modes": Measure(lambda x, _, mixture: mixtures.modes(x, mixture)[0], False),
   "high quality": Measure(
-    lambda x: mixtures.modes(x.samples, x.mixture)[1], False
+    lambda x, _, mixture: mixtures.modes(x, mixture)[1], False
   ),
 }
 
@@ -144,12 +123,12 @@ POINTS = {
 PREFERRED = ("accuracy", "L1", "FID", "KID", "Wasserstein-2", "cycle L1")
 
 
-def values(table: Mapping[str, Measure], argument: Any) -> dict[str, Any]:
+def values(table: Mapping[str, Measure], *args: Any) -> dict[str, Any]:
   """Returns the metrics of a table that are defined, by name."""
   defined = {}
   for name, measure in table.items():
     with contextlib.suppress(Undefined):
-      defined[name] = measure.function(argument)
+      defined[name] = measure.function(*args)
   return defined
 
 
