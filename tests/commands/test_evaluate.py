@@ -1,27 +1,27 @@
 """The command that evaluates a run, and what commands of runs refuse."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
-from helpers.configs import data_config, small
+from helpers.configs import data_config
 from helpers.runs import command
 
 from jaxgan import evaluation
 from jaxgan.evaluation import EvaluationOptions, feature_nets, restored
 from jaxgan.game import sampling_variables
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
+def workdir(tmp_path_factory, trained):
   """A folder with a GAN's run and a classifier's."""
   workdir = tmp_path_factory.mktemp("runs")
-  train(small("nsgan", steps=4), workdir / "gan")
-  train(small("classifier"), workdir / "classifier")
+  shutil.copytree(trained("nsgan"), workdir / "gan")
+  shutil.copytree(trained("classifier"), workdir / "classifier")
   return workdir
 
 
@@ -43,7 +43,7 @@ def test_the_command(workdir):
       metric["value"], second["metrics"][name]["value"], rtol=0.02, atol=1e-3
     )
   protocol = first["protocol"]
-  assert protocol["step"] == 4
+  assert protocol["step"] == 2
   assert (
     protocol["features_sha256"]
     == feature_nets.from_classifier(
@@ -65,7 +65,7 @@ def test_the_command(workdir):
   ("module", "arguments", "message"),
   [
     ("evaluate", [], "--workdir"),
-    ("evaluate", ["--workdir=gan", "--step=x"], "no checkpoint x, but 4"),
+    ("evaluate", ["--workdir=gan", "--step=x"], "no checkpoint x, but 2"),
     (
       "evaluate",
       ["--workdir=gan", "--classifier=classifier", "--samples=20"],

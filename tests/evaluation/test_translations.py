@@ -1,6 +1,7 @@
 """Measures of translations, with networks that a test can see through."""
 
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -230,7 +231,7 @@ def test_evaluation_while_training(tmp_path, monkeypatch):
   monkeypatch.setattr(feature_nets, "create", ink_net)
   config = shrink(load_config("cyclegan"))
   config.update(steps=2, eval_every=1, eval_samples=20)
-  train(config, tmp_path)
+  train(config, tmp_path, jax.devices()[:4])  # compiled for other tests, too
   lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
   rows = [json.loads(line) for line in lines]
   scores = {
@@ -259,13 +260,11 @@ def test_few_images(count, monkeypatch):
   assert list(metrics)[0] == "typeset_digits-accuracy"
 
 
-def test_evaluation_by_the_command(tmp_path):
+def test_evaluation_by_the_command(tmp_path, trained):
   config = shrink(load_config("pix2pix"))
-  # A classifier of two rounds, that none need be trained for long.
-  classifier = shrink(load_config("classifier"))
-  for folder, one in (("run", config), ("classifier", classifier)):
-    one.steps = 2
-    train(one, tmp_path / folder)
+  shutil.copytree(trained("pix2pix"), tmp_path / "run")
+  # A classifier of two steps, that none need be trained for long.
+  shutil.copytree(trained("classifier"), tmp_path / "classifier")
   result = command(
     "evaluate", f"--workdir={tmp_path}/run",
     f"--classifier={tmp_path}/classifier", "--samples=80", cwd=tmp_path,
