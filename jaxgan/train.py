@@ -2,24 +2,19 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import jax
-from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms, data
 from jaxgan import config as config_lib
 from jaxgan.data.augment import make_augment
-from jaxgan.engine import checkpoint, guard, input_pipeline
+from jaxgan.engine import checkpoint, guard, input_pipeline, logs, processes
 from jaxgan.engine import devices as devices_lib
-from jaxgan.engine.checkpoint import Checkpoints, open_checkpoints
-from jaxgan.engine.devices import DeviceMapping
-from jaxgan.engine.logs import import_wandb, open_logs, write_config
 from jaxgan.engine.preemption import Stop
-from jaxgan.engine.processes import broadcast, run_on_first, same_on_all
 from jaxgan.engine.window import MetricsWindow
 from jaxgan.engine.workdir import locked
 from jaxgan.errors import InputError, first_line
@@ -41,28 +36,30 @@ def train(
   devices: Sequence[jax.Device] | None = None,
   *,
   evaluator: Any = None,
+  pretrained: Callable[[Any], Any] | None = None,
 ) -> TrainState:
   """Trains, from the newest checkpoint in `workdir` if there is one.
 
   Of several processes, all call it; the first alone uses `workdir`.
 
   Args:
-    config: see `jaxgan.config.base_config`.
+    config: see `jaxgan.config.shared_config`.
     workdir: folder of the run; made if missing.
     devices: to train on; by default all of all processes.
-    evaluator: evaluates every `config.eval_every` steps: `check(config)`
-      refuses, at no cost, what it cannot evaluate, and `in_training(config,
-      game)` returns `evaluate(variables) -> (scalars, score)`, of which the
-      checkpoint with the lowest score is kept; None if nothing decides.
+    evaluator: called every `config.eval_every` steps. `check(config)` refuses,
+      at no cost, a run that it cannot evaluate; `in_training(config, game)`
+      returns `evaluate(variables) -> (scalars, score)`. The checkpoint with
+      the lowest score is kept; None is no score.
+    pretrained: returns `(params, model_state)` for a value of
+      `Game.pretrained`.
 
   Returns:
     The state after the last step, on one device or the host.
 
   Raises:
-    InputError: where the config or the data cannot work, or the workdir
-      belongs to another config.
-    NonFiniteError: where a loss or gradient is not finite, and the config
-      does not say how to go on, or that did not help.
+    InputError: where the config, the data or the workdir cannot be used.
+    NonFiniteError: where a loss or gradient is not finite; `config.nonfinite`
+      may say how to go on.
     SaveError: where a checkpoint cannot be written.
     Preempted: where SIGTERM or Ctrl-C stopped the run, which is saved.
   """
@@ -78,27 +75,25 @@ def train(
     ) from e
   mapping = devices_lib.create(config.parallel, devices)
   process = mapping.process
-  if not same_on_all(process, config.to_json()):
-    raise InputError(
-      "the processes have different configs: give all of them the same flags"
-    )
+  processes.check_same(process, config.to_json())
+  evaluator = evaluator if config.eval_every else None
   keys = jax.random.split(jax.random.key(config.seed), 3)
   init_rng, step_rng, sample_rng = keys
 
   # Refusals come before data is read or anything is written.
-  import_wandb(config)
+  logs.import_wandb(config)
   init, template = algorithms.initial_state(config, game)
-  if not config.eval_every:
-    evaluator = None
   if evaluator:
     evaluator.check(config)
-  weights = None
-  if not run_on_first(process, partial(checkpoint.saved_steps, workdir)):
-    weights = game.pretrained()
+  weights = cache(partial(_pretrained_weights, game, pretrained))
+  if not processes.run_on_first(
+    process, partial(checkpoint.saved_steps, workdir)
+  ):
+    weights()
   source = data.create(config.data)
   with (
     locked(workdir, process),
-    open_checkpoints(workdir, config, process) as checkpoints,
+    checkpoint.open_checkpoints(workdir, config, process) as checkpoints,
     Stop(process, workdir, config.steps) as stop,
   ):
     state = checkpoints.restore(template)
@@ -109,19 +104,10 @@ def train(
       )
       return state
     pipeline = input_pipeline.create(source, config, minibatches(game), mapping)
-    if process.index == 0:
-      write_config(workdir, config)
     examples = preview.examples(source, config)
-    begin = partial(_begin, game, init, init_rng, examples, weights, mapping)
-    if state:
-      print(f"resuming {workdir} at step {state.step}")
-    else:
-      state = begin()
-      print(
-        parameter_overview.get_parameter_overview(
-          state.params, include_stats=False
-        )
-      )
+    begin = partial(_begin, process, init, init_rng, examples, weights)
+    state = state or begin()
+    logs.print_start(workdir, state)
     train_step = make_train_step(
       game,
       step_rng,
@@ -132,18 +118,17 @@ def train(
     loop = partial(
       _loop,
       config,
-      workdir,
       mapping,
       pipeline.map_step(train_step),
       pipeline.inputs,
+      partial(logs.open_logs, workdir, config, process),
       checkpoints,
       preview.create(config, game, examples, sample_rng),
       evaluator and evaluator.in_training(config, game),
       stop,
     )
-    state = guard.with_rollbacks(
-      config, loop, state, partial(_restart, checkpoints, template, begin)
-    )
+    restart = partial(checkpoints.restore_or, begin, template)
+    state = guard.with_rollbacks(config, loop, state, restart)
     if process.index == 0:
       preview.summarize(workdir)
   return state
@@ -151,22 +136,22 @@ def train(
 
 def _loop(
   config: ConfigDict,
-  workdir: pathlib.Path,
-  mapping: DeviceMapping,
+  mapping: devices_lib.DeviceMapping,
   train_step: Callable[[TrainState, Any], Any],
-  inputs: Callable[[int], Any],
-  checkpoints: Checkpoints,
+  inputs: Callable[[int], Iterator[Any]],
+  open_logs: Callable[[int], Any],
+  checkpoints: checkpoint.Checkpoints,
   draw: Callable[[Any], Any],
   evaluate: Callable[[Any], tuple[dict[str, float], float | None]] | None,
   stop: Stop,
   state: TrainState,
 ) -> TrainState:
-  """Trains from `state` to the last step; see `train`."""
+  """Trains from a state on the host to the last step; see `train`."""
   start, rollbacks = int(state.step), int(state.rollbacks)
   state = mapping.replicate(state)
   window = MetricsWindow(config, start)
-  with open_logs(workdir, config, start, mapping.process.index == 0) as logs:
-    for step, batch in enumerate(logs.progress(inputs(start)), start + 1):
+  with open_logs(start) as log:
+    for step, batch in enumerate(log.progress(inputs(start)), start + 1):
       state, metrics = train_step(state, batch)
       window.append(step, metrics)
       due = partial(_due, config, step)
@@ -176,17 +161,17 @@ def _loop(
       if due("log_every"):
         window.check_finite()
         counts = {"rollbacks": rollbacks} if rollbacks else {}
-        logs.write(step, window.means() | counts)
+        log.write(step, window.means() | counts)
         checkpoints.check()
       if due("sample_every"):
-        logs.write_picture(step, draw(_variables(mapping, state)))
+        log.write_picture(step, draw(_variables(mapping, state)))
       if due("checkpoint_every") or evaluating or stopping:
         window.check_finite()
         checkpoints.save(mapping.unreplicate(state))
       if evaluating:
         with window.clock_stopped(), stop.cutting_short(step):
           scalars, score = evaluate(_variables(mapping, state))
-        logs.write(step, scalars)
+        log.write(step, scalars)
         checkpoints.score(step, score)
       if stopping:
         checkpoints.wait()
@@ -198,32 +183,23 @@ def _due(config: ConfigDict, step: int, key: str) -> bool:
   return step == config.steps or bool(config[key] and step % config[key] == 0)
 
 
-def _variables(mapping: DeviceMapping, state: TrainState) -> Any:
+def _variables(mapping: devices_lib.DeviceMapping, state: TrainState) -> Any:
   return sampling_variables(mapping.unreplicate(state))
 
 
+def _pretrained_weights(
+  game: Game, pretrained: Callable[[Any], Any]
+) -> dict[str, Any]:
+  return game.pretrained()
+
+
 def _begin(
-  game: Game,
+  process: processes.Process,
   init: Callable[[jax.Array, Batch], TrainState],
   rng: jax.Array,
   examples: Batch,
-  weights: dict[str, Any] | None,
-  mapping: DeviceMapping,
+  weights: Callable[[], dict[str, Any]],
 ) -> TrainState:
-  """Returns the state before the first step, the same in all processes.
-
-  `weights` may be None: a run that was killed while it saved for the first
-  time looked as if it would be restored.
-  """
-  weights = game.pretrained() if weights is None else weights
-  return broadcast(
-    mapping.process, with_pretrained(init(rng, examples), weights)
-  )
-
-
-def _restart(
-  checkpoints: Checkpoints,
-  template: TrainState,
-  begin: Callable[[], TrainState],
-) -> TrainState:
-  return checkpoints.restore(template) or begin()
+  """Returns the state before the first step, the same in all processes."""
+  state = with_pretrained(init(rng, examples), weights())
+  return processes.broadcast(process, state)

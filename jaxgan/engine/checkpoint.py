@@ -11,7 +11,7 @@ import pathlib
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -62,6 +62,12 @@ class Checkpoints:
     return broadcast_from_first(
       self._process, partial(self._restore_here, template), template
     )
+
+  def restore_or(
+    self, begin: Callable[[], TrainState], template: TrainState
+  ) -> TrainState:
+    """Returns `restore(template)`, or `begin()` where nothing was saved."""
+    return self.restore(template) or begin()
 
   def _restore_here(self, template: TrainState) -> TrainState | None:
     with _written(self._manager):

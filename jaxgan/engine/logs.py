@@ -11,12 +11,15 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from clu import parameter_overview
 from ml_collections import ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
+from jaxgan.engine.processes import Process
 from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError, first_line
+from jaxgan.game import TrainState
 
 
 def _import_tensorboard() -> ModuleType:
@@ -71,27 +74,29 @@ class Logs:
 
 @contextlib.contextmanager
 def open_logs(
-  workdir: pathlib.Path, config: ConfigDict, start: int, enabled: bool = True
+  workdir: pathlib.Path, config: ConfigDict, process: Process, start: int
 ) -> Iterator[Logs]:
-  """Yields the logs of a run.
+  """Yields the logs of a run, which the first process writes.
 
-  Scalars go to `metrics.jsonl` and TensorBoard events, pictures to
-  `samples/<step>.png` and TensorBoard events; with `config.wandb`, both also to
-  Weights & Biases, or the folder `wandb` where that is "offline".
+  The config goes to `config.json`, scalars to `metrics.jsonl` and TensorBoard
+  events, pictures to `samples/<step>.png` and TensorBoard events; with
+  `config.wandb`, both also to Weights & Biases, or the folder `wandb` where
+  that is "offline".
 
   Args:
     workdir: of the run; it exists.
     config: of the run.
+    process: this one.
     start: the step that the run resumes from; records of later steps, which
       will be made again, are dropped.
-    enabled: whether anything is recorded.
 
   Raises:
     InputError: where Weights & Biases is wanted and cannot be had.
   """
   with contextlib.ExitStack() as stack:
-    sinks = []
+    sinks, enabled = [], process.index == 0
     if enabled:
+      write_config(workdir, config)
       sinks.append(_files(workdir, start))
       sinks.append(stack.enter_context(_tensorboard(workdir, start)))
     if enabled and config.wandb:
@@ -141,6 +146,15 @@ def write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
   """Writes `config.json`, for people."""
   text = json.dumps(json.loads(config.to_json()), indent=2)
   write_atomically(workdir / "config.json", f"{text}\n")
+
+
+def print_start(workdir: pathlib.Path, state: TrainState) -> None:
+  """Prints the step that a run resumes from, or the parameters of a new one."""
+  if state.step:
+    print(f"resuming {workdir} at step {state.step}")
+    return
+  table = parameter_overview.get_parameter_overview
+  print(table(state.params, include_stats=False))
 
 
 def _files(workdir: pathlib.Path, start: int) -> Sink:

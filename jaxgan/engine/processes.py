@@ -112,7 +112,7 @@ def broadcast(process: Process, tree: Any) -> Any:
 
   Args:
     process: this one.
-    tree: arrays, of the same_on_all shapes and dtypes everywhere.
+    tree: arrays, of the same shapes and dtypes everywhere.
   """
   if process.count == 1:
     return tree
@@ -157,12 +157,19 @@ def broadcast_from_first(
   return broadcast(process, found)
 
 
-def same_on_all(process: Process, text: str) -> bool:
-  """Whether all processes call this with the same_on_all text."""
+def check_same(process: Process, config: str) -> None:
+  """Refuses processes with different configs; all of them call it.
+
+  Raises:
+    InputError: in all processes.
+  """
   if process.count == 1:
-    return True
-  own = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
-  return bool((multihost_utils.process_allgather(own) == own).all())
+    return
+  digest = np.frombuffer(hashlib.sha256(config.encode()).digest(), np.uint8)
+  if (multihost_utils.process_allgather(digest) != digest).any():
+    raise InputError(
+      "the processes have different configs: give all of them the same flags"
+    )
 
 
 def leave(status: int, message: str) -> NoReturn:

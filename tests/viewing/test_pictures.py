@@ -6,6 +6,7 @@ from PIL import Image
 from jaxgan.algorithms.gan import default_config
 from jaxgan.data import mixtures
 from jaxgan.engine.logs import open_logs
+from jaxgan.engine.processes import ALONE
 from jaxgan.viewing import pictures
 
 
@@ -64,13 +65,13 @@ def test_points_are_plotted_over_the_density():
 
 def test_logs_are_cut_back_to_the_step_resumed_from(tmp_path):
   image = Image.new("RGB", (8, 8))
-  with open_logs(tmp_path, default_config("digits"), 0) as logs:
+  with open_logs(tmp_path, default_config("digits"), ALONE, 0) as logs:
     for step in (10, 20, 30):
       logs.write(step, {"critic/loss": step / 10})
       logs.write_picture(step, image)
   with (tmp_path / "metrics.jsonl").open("a") as f:
     f.write('{"step": 40, "critic/lo')  # cut short by a crash
-  with open_logs(tmp_path, default_config("digits"), 20) as logs:
+  with open_logs(tmp_path, default_config("digits"), ALONE, 20) as logs:
     logs.write(30, {"critic/loss": -1.0})
   rows = [
     json.loads(line)

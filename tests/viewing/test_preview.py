@@ -8,6 +8,7 @@ from helpers.configs import load_config, shrink
 from jaxgan import algorithms
 from jaxgan.data.arrays import ArraySource
 from jaxgan.engine.logs import open_logs
+from jaxgan.engine.processes import ALONE
 from jaxgan.viewing import preview
 
 
@@ -50,7 +51,7 @@ def test_a_classifier_has_no_picture():
 def test_a_summary_has_at_most_fifty_frames(tmp_path):
   config = shrink(load_config("gan"))
   _, picture = draw("gan", 10, image=grey)
-  with open_logs(tmp_path, config, 0) as logs:
+  with open_logs(tmp_path, config, ALONE, 0) as logs:
     for step in range(1, 104):
       logs.write(step, {"critic/loss": 1 / step})
       logs.write_picture(step, picture)
