@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from jaxgan.evaluation.options import Evaluation, EvaluationOptions
 from jaxgan.evaluation.statistics import (
   MAX_KID_FEATURES,
   Reference,
+  Statistics,
   collect,
   compare,
   reference,
@@ -45,31 +47,6 @@ class Translations(NamedTuple):
   sources: np.ndarray
   labels: np.ndarray
   scores: dict[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Task:
-  """The evaluation of one direction.
-
-  Attributes:
-    direction: the direction.
-    source: of the images to translate.
-    order: the indices of these, `[N]`.
-    real: images of the target domain; None where no feature net is for them.
-    translate: see `_translator`.
-  """
-
-  direction: Direction
-  source: data.Source
-  order: np.ndarray
-  real: Reference | None
-  translate: Callable[[Any, data.Source, np.ndarray], Translations]
-
-  @property
-  def prefix(self) -> str:
-    """Of the names of this direction's metrics."""
-    name = self.direction.name
-    return "" if name == "forward" else f"{name} "
 
 
 def create(
@@ -99,35 +76,33 @@ def create(
       "held_out": held_out is not None,
     },
   }
-  tasks, references = [], {}
+  evaluations, references = [], {}
   for direction in game.directions:
-    domain = direction.target
+    name, domain = direction.name, direction.target
     source = data.one_side(inputs, direction.source)
     count = min(options.count or MAX_KID_FEATURES, len(source))
     order = shuffled_indices(0, np.arange(len(source)), len(source))[:count]
     described = {"samples": count}
     if domain not in references:
-      real = _reference(
-        config, domain, dataclasses.replace(options, count=count)
-      )
+      limited = dataclasses.replace(options, count=count)
+      references[domain] = real = _reference(config, domain, limited)
       described |= real.protocol if real else {}
-      references[domain] = real
     sha = hashlib.sha256()
     for batch in sampling.examples(source, order):
       sha.update(batch[direction.source])
     described["translated_sha256"] = sha.hexdigest()
     translate = _translator(game, direction, inputs, options)
-    task = _Task(direction, source, order, references[domain], translate)
-    protocol |= {direction.name: described} if task.prefix else described
-    tasks.append(task)
+    evaluations.append(
+      partial(
+        _evaluate, direction, references[domain], translate, source, order
+      )
+    )
+    protocol |= described if name == "forward" else {name: described}
 
   def evaluate(variables: Any) -> dict[str, Metric]:
     metrics = {}
-    for task in tasks:
-      metrics |= {
-        task.prefix + name: metric
-        for name, metric in _evaluate(task, variables).items()
-      }
+    for evaluation in evaluations:
+      metrics |= evaluation(variables)
     return metrics
 
   return evaluate, protocol
@@ -232,26 +207,42 @@ def _translate_batch(
   return apply
 
 
-def _evaluate(task: _Task, variables: Any) -> dict[str, Metric]:
-  """Returns the metrics of a direction."""
-  outputs = task.translate(variables, task.source, task.order)
-  metrics, real, identity = {}, task.real, task.direction.name == "identity"
+def _evaluate(
+  direction: Direction,
+  real: Reference | None,
+  translate: Callable[[Any, data.Source, np.ndarray], Translations],
+  source: data.Source,
+  order: np.ndarray,
+  variables: Any,
+) -> dict[str, Metric]:
+  """Returns the metrics of a direction.
+
+  Args:
+    direction: the direction.
+    real: images of the target domain; None where no feature net is for them.
+    translate: see `_translator`.
+    source: of the images to translate.
+    order: the indices of these, `[N]`.
+    variables: of the game.
+  """
+  outputs = translate(variables, source, order)
+  metrics, identity = {}, direction.name == "identity"
   if real:
     net, labelled = real.net, len(outputs.labels) > 0
 
-    def batches(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-      for rows in sampling.batches(np.arange(len(images))):
-        batch = {"image": images[rows]}
-        yield batch | ({"label": outputs.labels[rows]} if labelled else {})
+    def collected(images: np.ndarray) -> Statistics:
+      batches = (
+        {"image": images[rows]}
+        | ({"label": outputs.labels[rows]} if labelled else {})
+        for rows in sampling.batches(np.arange(len(images)))
+      )
+      return collect(net, batches, len(images), "features")
 
-    images = outputs.images
-    generated = collect(net, batches(images), len(images), "features")
+    generated = collected(outputs.images)
     if net.classes and labelled:
       accuracy = {"accuracy": generated}
-      if outputs.sources.shape == images.shape and not identity:
-        accuracy["accuracy untranslated"] = collect(
-          net, batches(outputs.sources), len(images), "features"
-        )
+      if outputs.sources.shape == outputs.images.shape and not identity:
+        accuracy["accuracy untranslated"] = collected(outputs.sources)
       function, lower_is_better = tables.ACCURACY
       known = real.protocol["classifier_accuracy"]
       for name, statistics in accuracy.items():
@@ -261,4 +252,6 @@ def _evaluate(task: _Task, variables: Any) -> dict[str, Metric]:
     if not identity:
       metrics |= compare(real, generated)
   scores = {name: float(x.mean()) for name, x in outputs.scores.items()}
-  return metrics | tables.metrics(tables.TRANSLATIONS, scores, {})
+  metrics |= tables.metrics(tables.TRANSLATIONS, scores, {})
+  prefix = "" if direction.name == "forward" else f"{direction.name} "
+  return {prefix + name: metric for name, metric in metrics.items()}
