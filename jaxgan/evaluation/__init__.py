@@ -1,7 +1,6 @@
 """The evaluation of runs: metrics by name, with the protocol behind them.
 
-`create` evaluates a run that is restored; `check` and `in_training` are what
-`jaxgan.train.train` calls.
+`create` evaluates any run; `check` and `in_training` are for `jaxgan.train`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
