@@ -1,1 +1,1 @@
-"""."""
+"""The engine: devices, processes, input, checkpoints, logs, signals."""

@@ -178,11 +178,11 @@ def _written(manager: ocp.CheckpointManager) -> Iterator[None]:
     raise
   except Exception as e:  # the storage library raises many kinds
     reason = first_line(e)
-    # The storage library says it after names of files and before a page of
-    # its own settings.
-    own = re.split(r" \[(?:os_error_code|tensorstore_spec)=", reason)
-    if len(own) > 1:
-      reason = own[0].rpartition(": ")[2]
+    # It stands after names of files and before a page of the storage library's
+    # settings.
+    parts = re.split(r" \[(?:os_error_code|tensorstore_spec)=", reason)
+    if len(parts) > 1:
+      reason = parts[0].rpartition(": ")[2]
     whole = ", ".join(map(str, manager.all_steps())) or "none"
     raise SaveError(
       f"no checkpoint can be written to {manager.directory} ({reason}); whole "
@@ -195,11 +195,11 @@ def save(
   state: TrainState,
   config: ConfigDict,
 ) -> None:
-  """Starts writing the state, on one device or the host, in the background.
+  """Starts writing a state in the background.
 
   Args:
     manager: see `open_manager`.
-    state: what is written.
+    state: the state, on one device or the host.
     config: of the run.
 
   Raises:
@@ -234,7 +234,7 @@ def stored_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
 def stored_config(
   manager: ocp.CheckpointManager, step: int | None = None
 ) -> ConfigDict | None:
-  """Returns the config of the newest checkpoint, or `step`, that tells it."""
+  """Returns the config in checkpoint `step`, or in the newest readable one."""
   steps = sorted(manager.all_steps(), reverse=True)
   for one in steps if step is None else [step]:
     try:
@@ -256,7 +256,8 @@ def restore(
   Args:
     manager: see `open_manager`.
     template: a state of the same structure; only shapes and dtypes matter.
-    config: that it must be of, but for run-time keys; or None for any.
+    config: of the run, which the checkpoint's may differ from in run-time
+      keys; None for any.
     step: of the only checkpoint that is wanted.
     set_aside: move damaged checkpoints that are newer to `damaged/`.
 

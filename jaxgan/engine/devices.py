@@ -1,9 +1,9 @@
-"""One training step on all devices of all processes.
+"""Functions of one device, mapped over many.
 
-The step is written for one device and knows only the name of the device
-axis, `AXIS`. Two ways of mapping it are offered, `jax.pmap` and
-`jax.jit(jax.shard_map)`; `create` returns the four functions in which they
-differ.
+A training step is written for one device and knows only the name of the device
+axis, `AXIS`. `create` maps it over the devices of all processes, by `jax.pmap`
+or by `jax.jit(jax.shard_map)`; `data_parallel` maps what samples or evaluates
+over the devices of one process.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,17 +21,18 @@ from jaxgan.game import AXIS
 
 
 class DeviceMapping(NamedTuple):
-  """The functions in which the ways of using many devices differ.
+  """The functions in which `pmap` and `shard_map` differ.
 
-  map_step: `step(state, batches) -> (state, metrics)`, written per device,
-    becomes one call on all devices; the state is donated. With `shared=True`
-    the second argument is replicated, as the state is, and not sharded.
-  replicate: a host or single-device pytree becomes the state on all devices.
-  unreplicate: the copy of a replicated pytree on one device.
-  shard_batch: this process's `[n, B, ...]` arrays become the mapped step's
-    input, the rows of each of the n minibatches split over the devices.
-  process: this one among those whose devices are used; its rows of a
-    minibatch are its devices' rows.
+  Attributes:
+    map_step: returns one call on all devices for a `step(state, batches) ->
+      (state, metrics)` of one; the state is donated. With `shared=True` the
+      second argument is replicated, as the state is, and not sharded.
+    replicate: copies a pytree, on the host or one device, to all devices.
+    unreplicate: returns the copy of a replicated pytree on one device.
+    shard_batch: makes this process's arrays `[n, B, ...]` the mapped step's
+      input: the rows of each of the n minibatches are split over the devices.
+    process: this process among those whose devices are used; its rows of a
+      minibatch are its devices' rows.
   """
 
   map_step: Callable[..., Any]
@@ -53,16 +54,16 @@ def create(
   Raises:
     InputError: for another kind.
   """
-  # Whatever their numbers: those of a process are side by side.
+  # Devices of one process stand side by side, whatever their numbers.
   devices = sorted(
     devices or jax.devices(), key=lambda d: (d.process_index, d.id)
   )
   processes = sorted({d.process_index for d in devices})
-  own = Process(processes.index(jax.process_index()), len(processes))
+  process = Process(processes.index(jax.process_index()), len(processes))
   if kind == "pmap":
-    return _pmap(devices, own)
+    return _pmap(devices, process)
   if kind == "shard_map":
-    return _shard_map(devices, own)
+    return _shard_map(devices, process)
   raise InputError(f"parallel={kind!r}: choose 'pmap' or 'shard_map'")
 
 
@@ -78,7 +79,7 @@ def _pmap(devices: Sequence[jax.Device], process: Process) -> DeviceMapping:
     return jax.make_array_from_process_local_data(rows, x)
 
   def replicate(x: jax.Array) -> jax.Array:
-    # Copied for each: the step donates what it is given.
+    # Copied for each device: the step donates its argument.
     x = jax.device_get(x)
     return jax.make_array_from_callback(
       (len(devices), *x.shape), rows, lambda _: np.array(x)[None]
@@ -88,9 +89,9 @@ def _pmap(devices: Sequence[jax.Device], process: Process) -> DeviceMapping:
     step: Callable[..., Any], shared: bool = False
   ) -> Callable[..., Any]:
     def between_barriers(state: Any, inputs: Any) -> tuple[Any, Any]:
-      # pmap drops the axis of the devices and puts it back. Fused with what
-      # makes the new state, that keeps XLA from writing it over the old one,
-      # and copies all of it at the end.
+      # pmap drops the axis of the devices and puts it back. Fused with the
+      # computation of the new state, that would keep XLA from writing it over
+      # the old one, and copy all of it at the end.
       state, metrics = step(lax.optimization_barrier(state), inputs)
       return lax.optimization_barrier(state), metrics
 
@@ -119,8 +120,8 @@ def _shard_map(
   def map_step(
     step: Callable[..., Any], shared: bool = False
   ) -> Callable[..., Any]:
-    # Without check_vma, gradients of a device's own loss stay its own until
-    # the step averages them, as they do under pmap.
+    # Without check_vma, each device keeps the gradients of its loss until the
+    # step averages them, as under pmap.
     mapped = jax.shard_map(
       step,
       mesh=mesh,
@@ -131,7 +132,7 @@ def _shard_map(
     return jax.jit(mapped, donate_argnums=0)
 
   def replicate(x: jax.Array) -> jax.Array:
-    # Copied for each: the step donates what it is given.
+    # Copied for each device: the step donates its argument.
     x = jax.device_get(x)
     return jax.make_array_from_callback(
       x.shape, everywhere, lambda _: np.array(x)
@@ -153,8 +154,8 @@ def _shard_map(
 def data_parallel(function: Callable[..., Any]) -> Callable[..., Any]:
   """Maps `function(variables, batch)` over this process's devices.
 
-  The variables are those of `replicate`; the rows of the batch, `[B, ...]`,
-  are split over the devices, of whose number B is a multiple.
+  The variables come from `replicate`; the rows of the batch, `[B, ...]`, are
+  split over the devices, and B is a multiple of their number.
   """
   return jax.jit(
     jax.shard_map(
@@ -168,12 +169,12 @@ def data_parallel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def shard(batch: Any) -> Any:
-  """The rows of a batch, split over this process's devices."""
+  """Splits the rows of a batch over this process's devices."""
   return jax.device_put(batch, NamedSharding(_mesh(), P(AXIS)))
 
 
 def replicate(variables: Any) -> Any:
-  """Copies of a pytree on all of this process's devices."""
+  """Copies a pytree to all of this process's devices."""
   return jax.device_put(variables, NamedSharding(_mesh(), P()))
 
 

@@ -16,7 +16,7 @@ from jaxgan.errors import InputError, first_line
 
 
 class Process(NamedTuple):
-  """This process among those that work together."""
+  """This process among those that train together."""
 
   index: int
   count: int
@@ -31,19 +31,19 @@ def connect(
   """Joins the other processes; to be called before JAX finds its devices.
 
   Args:
-    coordinator: `host:port` of the first process; or "auto", for what the
-      cluster (a TPU pod, SLURM, MPI, Kubernetes) says; None if it is alone.
-    count: how many they are, unless the cluster says so.
-    index: which of them this is, unless the cluster says so.
+    coordinator: `host:port` of the first process; "auto" asks the cluster (a
+      TPU pod, SLURM, MPI, Kubernetes); None joins no other.
+    count: number of processes, unless the cluster is asked.
+    index: index of this process, unless the cluster is asked.
 
   Raises:
-    InputError: where that cannot be.
+    InputError: where the arguments do not fit, or the others are not reached.
   """
   if coordinator is None:
     if count is not None or index is not None:
       raise InputError("give --coordinator beside --processes and --process")
     return
-  given = {}
+  arguments = {}
   if coordinator != "auto":
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
@@ -60,15 +60,15 @@ def connect(
       raise InputError(f"coordinator={coordinator!r}: {e.strerror}") from e
     if index == 0 and not _free(int(port)):
       raise InputError(f"coordinator={coordinator!r}: the port is in use")
-    given = {
+    arguments = {
       "coordinator_address": coordinator,
       "num_processes": count,
       "process_id": index,
     }
   print("waiting for the other processes", file=sys.stderr, flush=True)
   try:
-    # One that is gone is missed after the heartbeat at the latest.
-    jax.distributed.initialize(heartbeat_timeout_seconds=60, **given)
+    # A process that is lost is noticed after this time at the latest.
+    jax.distributed.initialize(heartbeat_timeout_seconds=60, **arguments)
   except (ValueError, TypeError) as e:
     raise InputError(
       f"no cluster was found ({first_line(e)}): give --coordinator=host:port, "
@@ -81,11 +81,11 @@ def connect(
 
 
 def run_on_first(process: Process, function: Callable[[], Any]) -> Any:
-  """What `function` returns in the first process, in all of them.
+  """Calls a function in the first process, and returns its result in all.
 
   Args:
     process: this one.
-    function: called by the first process alone; returns what JSON can hold.
+    function: returns a value that JSON can hold.
 
   Raises:
     InputError: in all processes, where it is raised in the first.
@@ -108,23 +108,22 @@ def run_on_first(process: Process, function: Callable[[], Any]) -> Any:
 
 
 def broadcast(process: Process, tree: Any) -> Any:
-  """The first process's arrays, on the host, in all processes.
+  """Returns the first process's arrays in all processes, on the host.
 
   Args:
     process: this one.
-    tree: arrays, of the same shapes and dtypes everywhere.
+    tree: a pytree of arrays, with the same shapes and dtypes everywhere.
   """
   if process.count == 1:
     return tree
   leaves, structure = jax.tree.flatten(jax.device_get(tree))
   leaves = [np.asarray(leaf) for leaf in leaves]
-  # As bytes, since others are added to those of the first: 0.0 and -0.0 would
-  # make 0.0.
-  sent = np.frombuffer(b"".join(leaf.tobytes() for leaf in leaves), np.uint8)
-  found, start = multihost_utils.broadcast_one_to_all(sent).tobytes(), 0
+  # As bytes: JAX adds up all processes' arrays, and 0.0 + -0.0 is 0.0.
+  local = np.frombuffer(b"".join(leaf.tobytes() for leaf in leaves), np.uint8)
+  first, start = multihost_utils.broadcast_one_to_all(local).tobytes(), 0
   for i, leaf in enumerate(leaves):
-    own = found[start : start + leaf.nbytes]
-    leaves[i] = np.frombuffer(own, leaf.dtype).reshape(leaf.shape)
+    part = first[start : start + leaf.nbytes]
+    leaves[i] = np.frombuffer(part, leaf.dtype).reshape(leaf.shape)
     start += leaf.nbytes
   return jax.tree.unflatten(structure, leaves)
 
@@ -132,29 +131,28 @@ def broadcast(process: Process, tree: Any) -> Any:
 def broadcast_from_first(
   process: Process, function: Callable[[], Any], template: Any
 ) -> Any:
-  """The arrays that `function` returns in the first process, in all of them.
+  """Calls a function in the first process, and returns its arrays in all.
 
   Args:
     process: this one.
-    function: called by the first process alone; returns arrays like the
-      template's, or None.
+    function: returns arrays like the template's, or None.
     template: a pytree of their shapes and dtypes.
 
   Raises:
     InputError: in all processes, where it is raised in the first.
   """
-  found = None
+  tree = None
 
-  def find() -> bool:
-    nonlocal found
-    found = function()
-    return found is not None
+  def call() -> bool:
+    nonlocal tree
+    tree = function()
+    return tree is not None
 
-  if not run_on_first(process, find):
+  if not run_on_first(process, call):
     return None
-  if found is None:
-    found = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
-  return broadcast(process, found)
+  if tree is None:  # not the first process
+    tree = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
+  return broadcast(process, tree)
 
 
 def check_same(process: Process, config: str) -> None:
@@ -173,12 +171,12 @@ def check_same(process: Process, config: str) -> None:
 
 
 def leave(status: int, message: str) -> NoReturn:
-  """Ends the process with one line, at once."""
+  """Prints one line and ends the process at once."""
   print(message, file=sys.stderr)
   sys.stdout.flush()
   sys.stderr.flush()
-  # Without the interpreter's way out, which waits for processes that may
-  # wait for this one, and crashes where XLA is compiling.
+  # The interpreter's way out would wait for processes that may wait for this
+  # one, and crash where XLA is compiling.
   os._exit(status)
 
 

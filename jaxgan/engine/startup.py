@@ -1,4 +1,4 @@
-"""What a process sets before it computes: flags, allocator, compile cache."""
+"""Settings of a process before it computes: flags, allocator, compile cache."""
 
 import ctypes
 import hashlib
@@ -17,7 +17,7 @@ def set_up() -> None:
   """Makes the next start faster, and CPUs compute faster.
 
   To be called once, before the first array is made. Where a plugin for a GPU
-  or TPU is installed, but none is to be used, JAX_PLATFORMS=cpu says so.
+  or TPU is installed, but none is to be used, set JAX_PLATFORMS=cpu.
   """
   if os.environ.get("JAX_PLATFORMS") == "cpu" or not _accelerated():
     _choose_kernels()
@@ -27,7 +27,7 @@ def set_up() -> None:
 
 
 def cache_folder() -> pathlib.Path:
-  """The folder for what can be made again: `~/.cache/jaxgan`."""
+  """Returns the folder for files that can be made again: `~/.cache/jaxgan`."""
   root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
   return pathlib.Path(root, "jaxgan")
 
@@ -40,14 +40,14 @@ def _accelerated() -> bool:
 def _choose_kernels() -> None:
   """Has XLA:CPU run convolutions by Eigen, sums by YNNPACK, and keep barriers.
 
-  By default convolutions are YNNPACK's, and kernel gradients take 2 to 4
-  times as long, forward ones a quarter longer; the sums over positions of
-  batch norm take 10 times as long in XLA's own loops. Without the pass that
-  removes them, `lax.optimization_barrier` also keeps fusions apart.
+  By default convolutions run by YNNPACK: their kernel gradients take 2 to 4
+  times as long, themselves a quarter longer. In XLA's loops, batch norm's sums
+  over positions take 10 times as long. Without the pass that removes barriers,
+  `lax.optimization_barrier` also separates fusions.
   """
   flag = "--xla_cpu_experimental_ynn_fusion_type"
   flags = os.environ.get("XLA_FLAGS", "")
-  # An unknown flag ends the process, so only versions that know it get it.
+  # An unknown flag would end the process.
   known = (0, 10) <= jax.__version_info__[:2] <= (0, 12)
   if known and flag not in flags:
     flags += f" {flag}=dot,reduce"
@@ -76,7 +76,7 @@ def _keep_compilations() -> None:
 
 
 def _processor() -> str:
-  """A name for this kind of processor.
+  """Returns a name for this kind of processor.
 
   Homes are shared between machines, and a program compiled for one processor
   may not run on another.
@@ -95,8 +95,8 @@ def _keep_memory() -> None:
   """Lets glibc keep freed memory, and back it by large pages.
 
   By default it returns blocks above 32 MB to the system when they are freed,
-  and each round pays again for every page that it touches: twice as long a
-  time for whatever copies large arrays.
+  and each step pays again for every page that it touches: copies of large
+  arrays take twice as long.
   """
   libc = ctypes.CDLL(None)
   trim_threshold, mmap_max, arena_max, huge_page = -1, -4, -8, 14

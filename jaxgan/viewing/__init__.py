@@ -1,1 +1,1 @@
-"""."""
+"""Pictures of data and samples."""
