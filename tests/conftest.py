@@ -1,6 +1,7 @@
 """Eight simulated devices, a compilation cache, and which tests are fast."""
 
 import os
+import shutil
 import tempfile
 
 from helpers.environment import DEVICES, ONE_DEVICE
@@ -16,8 +17,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 import jax  # noqa: E402
 import pytest  # noqa: E402
 from helpers.configs import small  # noqa: E402
-from helpers.runs import once  # noqa: E402
+from helpers.session import SESSION, once  # noqa: E402
 
+from jaxgan.engine import checkpoint  # noqa: E402
 from jaxgan.train import train  # noqa: E402
 
 # The reasons for which a test is not fast.
@@ -32,6 +34,12 @@ def pytest_collection_modifyitems(items):
       item.add_marker("fast")
 
 
+def pytest_unconfigure(config):
+  """Removes what the tests shared, once the last worker has ended."""
+  if not hasattr(config, "workerinput"):
+    shutil.rmtree(SESSION, ignore_errors=True)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forget():
   """Frees what a module compiled: gigabytes by the end."""
@@ -40,21 +48,15 @@ def forget():
 
 
 @pytest.fixture(scope="session")
-def session_folder(tmp_path_factory):
-  """A folder that all workers of pytest share."""
-  folder = tmp_path_factory.getbasetemp()
-  return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+def trained():
+  """`trained(name)`: the run of `small(name)` on four devices, to be read.
 
+  Beside it, `<name>.digest` is that of the state that `train` returned.
+  """
 
-@pytest.fixture(scope="session")
-def trained(session_folder):
-  """`trained(name)`: the run of `small(name)` on four devices, to be read."""
-  devices = jax.devices()[:4]
+  def run(workdir):
+    state = train(small(workdir.name), workdir, jax.devices()[:4])
+    digest = checkpoint.digest(jax.device_get(state))
+    workdir.with_name(f"{workdir.name}.digest").write_text(digest)
 
-  def run(name):
-    return once(
-      session_folder / "trained" / name,
-      lambda workdir: train(small(name), workdir, devices),
-    )
-
-  return run
+  return lambda name: once(f"trained/{name}", run)

@@ -4,8 +4,8 @@ import pytest
 import structure
 
 LIMITS = {
-  "files in import circles": 8,
-  "imports of jaxgan inside functions": 1,
+  "files in import circles": 0,
+  "imports of jaxgan inside functions": 0,
   "lines of train.py": 205,
   "lines of train_step.py": 150,
   "files from flag to gradient (WGAN-GP)": 8,

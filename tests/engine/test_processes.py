@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from helpers.configs import load_config, small
 from helpers.environment import CONFIGS, DEVICES, ONE_DEVICE, ROOT
-from helpers.runs import once, rows
+from helpers.runs import rows
+from helpers.session import once
 
 from jaxgan.engine import checkpoint
 from jaxgan.engine.processes import ALONE, broadcast, connect, run_on_first
@@ -86,7 +87,7 @@ def assert_alike(found, expected):
 
 
 @pytest.fixture(scope="session")
-def two_processes(request, session_folder):
+def two_processes(request):
   """The runs of two processes of two devices, all from one start of them."""
   names = [
     item.callspec.params["name"]
@@ -98,7 +99,7 @@ def two_processes(request, session_folder):
     folder.mkdir()
     run_workers([(small(n), folder / n, 2) for n in names], folder)
 
-  return once(session_folder / "two_processes", run)
+  return once("two_processes", run)
 
 
 @pytest.mark.processes

@@ -1,12 +1,11 @@
 """Configs of tiny runs."""
 
-import functools
 import pathlib
 import runpy
-import tempfile
 from typing import Any
 
 from helpers.environment import ROOT
+from helpers.session import once
 from ml_collections import ConfigDict
 
 from jaxgan.data import presets
@@ -52,15 +51,15 @@ def shrink(config: ConfigDict) -> ConfigDict:
   return config
 
 
-@functools.cache
 def feature_net() -> pathlib.Path:
-  """The folder of a classifier that has learned for one round."""
+  """Returns the folder of a classifier that has learned for one step."""
+  return once("feature_net", _train_feature_net)
 
+
+def _train_feature_net(folder: pathlib.Path) -> None:
   config = shrink(load_config("classifier"))
   config.steps = 1
-  folder = pathlib.Path(tempfile.mkdtemp()) / "classifier"
   train(config, folder)
-  return folder
 
 
 def data_config(preset: str = "folder", **values) -> ConfigDict:

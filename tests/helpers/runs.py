@@ -10,21 +10,9 @@ import sys
 import tempfile
 import time
 
-import filelock
 from helpers.environment import DEVICES, ONE_DEVICE, ROOT
 
 from jaxgan.engine import checkpoint
-
-
-def once(folder, make):
-  """Returns the folder that `make(folder)` fills; other processes wait."""
-  done = folder.with_name(f"{folder.name}.done")
-  folder.parent.mkdir(parents=True, exist_ok=True)
-  with filelock.FileLock(folder.with_name(f"{folder.name}.lock")):
-    if not done.exists():
-      make(folder)
-      done.touch()
-  return folder
 
 
 @functools.cache
