@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxgan.checks import at_least, one_of
+from jaxgan.checks import at_least, one_of, seed
 from jaxgan.errors import InputError
 
 # Keys that may differ when a run is resumed: they change what is written and
@@ -84,8 +84,7 @@ def check(config: ConfigDict, devices: int) -> None:
     ("eval_every", "never"),
   ):
     at_least(key, config[key], 0, zero)
-  if not 0 <= config.seed < 2**32:
-    raise InputError(f"seed={config.seed}: give a value from 0 to 2^32 - 1")
+  seed("seed", config.seed)
   if not 0 <= config.ema_decay < 1:
     raise InputError(f"ema_decay={config.ema_decay}: give a value in [0, 1)")
   for key, allowed in (
