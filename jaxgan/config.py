@@ -107,18 +107,25 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 
   `steps` counts where an optimizer's learning rate follows a schedule.
   """
-  runtime = set(RUNTIME_KEYS)
-  if any(
-    optimizer.get("schedule", "constant") != "constant"
-    for optimizer in new.optimizers.values()
-  ):
+  runtime, notes = set(RUNTIME_KEYS), {}
+  if has_schedule(new):
     runtime.remove("steps")
+    notes["steps"] = ", over which a learning rate follows its schedule"
   old, new = flatten(old), flatten(new)
   return [
-    f"{key} ({old.get(key, 'unset')} -> {new.get(key, 'unset')})"
+    f"{key} ({old.get(key, 'unset')} -> {new.get(key, 'unset')}"
+    f"{notes.get(key, '')})"
     for key in sorted({**old, **new})
     if key not in runtime and old.get(key) != new.get(key)
   ]
+
+
+def has_schedule(config: ConfigDict) -> bool:
+  """Returns whether a learning rate follows a schedule over `config.steps`."""
+  return any(
+    optimizer.get("schedule", "constant") != "constant"
+    for optimizer in config.optimizers.values()
+  )
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

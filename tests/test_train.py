@@ -18,6 +18,7 @@ from helpers.environment import CONFIGS, ROOT
 from helpers.runs import command, rows
 
 from jaxgan import algorithms
+from jaxgan.config import has_schedule
 from jaxgan.engine import checkpoint, scores
 from jaxgan.engine import devices as devices_lib
 from jaxgan.engine.preemption import Stop
@@ -49,7 +50,11 @@ def test_two_steps_of_every_config(name, trained, tmp_path, capsys):
   run = trained(name)
   workdir = shutil.copytree(run, tmp_path / "run")
   state = train(config, workdir, jax.devices()[:4])
-  assert "complete at step 2" in capsys.readouterr().out
+  out = capsys.readouterr().out
+  assert "complete at step 2" in out
+  # With a schedule, more steps would be refused.
+  remedy = "another --workdir" if has_schedule(config) else "a value above 2"
+  assert remedy in out
   digest = checkpoint.digest(jax.device_get(state))
   assert digest == run.with_name(f"{name}.digest").read_text()
   assert state.step == 2
