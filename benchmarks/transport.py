@@ -56,7 +56,9 @@ def features(
   run: RestoredRun, images: np.ndarray
 ) -> tuple[jax.Array, jax.Array]:
   """The critic's features of real images and of as many samples."""
-  critic = models.create("Critic", run.config.critic, run.config.dtype)
+  critic = models.create(
+    "Critic", run.config.critic, run.config.dtype, "critic"
+  )
 
   @jax.jit
   def embed(images: jax.Array) -> jax.Array:

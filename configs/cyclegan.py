@@ -20,7 +20,7 @@ PRESETS = tuple(x for x in presets.TRANSLATIONS if x != "svhn_mnist")
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "least_squares"
+  config.loss.name = "least_squares"
   config.weights.update(
     adversarial=2.0,  # its least squares have no factor of a half
     cycle=10.0,

@@ -8,7 +8,7 @@ values are from the authors' Torch code, dcgan.torch; the paper's batch is 128.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
 PRESETS = presets.IMAGES
@@ -16,7 +16,7 @@ PRESETS = presets.IMAGES
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "non_saturating"
+  config.loss.name = "non_saturating"
   network = {"name": "dcgan", "width": 64, "norm": "batch"}
   config.generator = ConfigDict(network)
   config.critic = ConfigDict(network)

@@ -9,7 +9,7 @@ stops learning where the critic is sure; compare configs/nsgan.py.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
 PRESETS = presets.IMAGES
@@ -17,7 +17,7 @@ PRESETS = presets.IMAGES
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "minimax"
+  config.loss.name = "minimax"
   config.generator = ConfigDict(
     {
       "name": "mlp",

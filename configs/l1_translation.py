@@ -34,7 +34,7 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     if preset.endswith(f"_{name}"):
       preset, loss = preset.removesuffix(f"_{name}"), name
   config = default_config(preset)
-  config.loss = loss
+  config.loss.name = loss
   config.weights.l1 = 0.2
   config.generator = ConfigDict(
     {"name": "small_translator", "width": 32, "norm": "none"}

@@ -8,7 +8,7 @@ paper's b1 = 0.5, and DCGAN's learning rate.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
 PRESETS = presets.IMAGES
@@ -16,7 +16,7 @@ PRESETS = presets.IMAGES
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "least_squares"
+  config.loss.name = "least_squares"
   network = {"name": "dcgan", "width": 64, "norm": "batch"}
   config.generator = ConfigDict(network)
   config.critic = ConfigDict(network)

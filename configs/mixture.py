@@ -31,28 +31,32 @@ import re
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms import gan, ot_gan
+from jaxgan.algorithms import gan_settings, ot_gan
 from jaxgan.errors import InputError
 
 METHODS = {
-  "gan": {"loss": "minimax"},
-  "nsgan": {"loss": "non_saturating"},
-  "lsgan": {"loss": "least_squares"},
+  "gan": {"loss.name": "minimax"},
+  "nsgan": {"loss.name": "non_saturating"},
+  "lsgan": {"loss.name": "least_squares"},
   "wgan": {
-    "loss": "wasserstein",
+    "loss.name": "wasserstein",
     "n_critic": 5,
     "optimizers.critic.clip_weights": 0.01,
   },
   "wgan_gp": {
-    "loss": "wasserstein",
+    "loss.name": "wasserstein",
     "n_critic": 5,
     "penalty.name": "wgan_gp",
     "penalty.weight": 10.0,
     "critic.norm": "none",
   },
-  "sngan": {"loss": "hinge", "critic.norm": "spectral"},
+  "sngan": {
+    "loss.name": "hinge",
+    "critic.norm": "none",
+    "critic.spectral_norm": True,
+  },
   "r3gan": {
-    "loss": "relativistic",
+    "loss.name": "relativistic",
     "penalty.name": "r1_r2",
     "penalty.weight": 1.0,
     "critic.norm": "none",
@@ -111,7 +115,7 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
       "unrolled_<steps> or ot_gan"
     )
 
-  config = (ot_gan if method == "ot_gan" else gan).default_config(name)
+  config = (ot_gan if method == "ot_gan" else gan_settings).default_config(name)
   adam = {"name": "adam", "b1": 0.5, "b2": 0.999}
   if images:
     small = name == "stacked_digits"  # minutes on two CPU cores
@@ -153,7 +157,7 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.critic.width //= {"_half": 2, "_quarter": 4}[share]
 
   if unrolled:
-    config.loss = "minimax"
+    config.loss.name = "minimax"
     config.unroll_steps = int(unrolled[1])
   elif method == "feature_matching":
     last = {"stacked_digits": 1, "stacked_mnist": 2}

@@ -8,7 +8,7 @@ train.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
 PRESETS = presets.IMAGES
@@ -16,7 +16,7 @@ PRESETS = presets.IMAGES
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "non_saturating"
+  config.loss.name = "non_saturating"
   config.generator = ConfigDict(
     {
       "name": "mlp",

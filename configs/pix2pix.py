@@ -19,7 +19,7 @@ PRESETS = ("outlines", "facades", "pairs")
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   one_of("preset", preset, PRESETS)
   config = default_config(preset)
-  config.loss = "non_saturating"
+  config.loss.name = "non_saturating"
   config.weights.l1 = 100.0
   config.generator = ConfigDict(
     {"name": "unet", "width": 64, "downs": 8, "dropout": True, "norm": "batch"}

@@ -9,7 +9,7 @@ initialisation. Learning rate and betas have no schedules.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
 PRESETS = presets.IMAGES
@@ -17,7 +17,7 @@ PRESETS = presets.IMAGES
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "relativistic"
+  config.loss.name = "relativistic"
   config.latent_size = 64
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.0, "b2": 0.99}
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})

@@ -8,7 +8,7 @@ CIFAR-10 are the paper's ResNet, with 256 channels in the generator.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
 PRESETS = presets.IMAGES
@@ -16,7 +16,7 @@ PRESETS = presets.IMAGES
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "hinge"
+  config.loss.name = "hinge"
   config.latent_size = 128
   if preset in ("cifar10", "celeba", "folder"):
     config.generator = ConfigDict(
@@ -30,7 +30,8 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
       {
         "name": "resnet",
         "widths": (128,) * 4,
-        "norm": "spectral",
+        "norm": "none",
+        "spectral_norm": True,
         "sum_pool": True,
       }
     )
@@ -52,7 +53,8 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.critic = ConfigDict(
       {
         "name": "dcgan",
-        "norm": "spectral",
+        "norm": "none",
+        "spectral_norm": True,
         "use_bias": True,
       }
     )

@@ -11,7 +11,7 @@ code: decay 0.99, epsilon 1e-8 outside the square root.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
 PRESETS = presets.IMAGES
@@ -19,7 +19,7 @@ PRESETS = presets.IMAGES
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "wasserstein"
+  config.loss.name = "wasserstein"
   config.n_critic = 5
   network = {"name": "dcgan", "width": 64, "norm": "batch"}
   config.generator = ConfigDict(network)

@@ -9,7 +9,7 @@ values are from the paper's code: gan_mnist.py, gan_cifar_resnet.py
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
 PRESETS = presets.IMAGES
@@ -17,7 +17,7 @@ PRESETS = presets.IMAGES
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
   config = default_config(preset)
-  config.loss = "wasserstein"
+  config.loss.name = "wasserstein"
   config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})
   config.n_critic = 5
   config.latent_size = 128

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import evaluation
 from jaxgan import train as _loop
-from jaxgan.evaluation import restored
+from jaxgan.evaluation import classifiers, restored
 from jaxgan.evaluation.restored import RestoredRun
 from jaxgan.game import Game, TrainState
 
@@ -23,7 +23,13 @@ def train(
   devices: Sequence[jax.Device] | None = None,
 ) -> TrainState:
   """Trains, evaluated by `jaxgan.evaluation`; see `jaxgan.train.train`."""
-  return _loop.train(config, workdir, devices, evaluator=evaluation)
+  return _loop.train(
+    config,
+    workdir,
+    devices,
+    evaluator=evaluation,
+    pretrained=classifiers.weights_of,
+  )
 
 
 def load(

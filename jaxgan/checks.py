@@ -17,16 +17,6 @@ def one_of(key: str, value: Any, allowed: Iterable[Any]) -> None:
     raise InputError(f"{key}={value!r}: choose one of {allowed}")
 
 
-def seed(key: str, value: int | None) -> None:
-  """Refuses a value that is no seed of JAX, of 32 bits.
-
-  Raises:
-    InputError: giving the limits.
-  """
-  if value is None or not 0 <= value < 2**32:
-    raise InputError(f"{key}={value}: give a value from 0 to 2^32 - 1")
-
-
 def at_least(key: str, value: float, least: float, zero: str = "") -> None:
   """Refuses a value below `least`.
 
@@ -42,3 +32,14 @@ def at_least(key: str, value: float, least: float, zero: str = "") -> None:
   if not value >= least:  # NaN neither
     meaning = f" ({zero})" if zero else ""
     raise InputError(f"{key}={value}: give {least}{meaning} or more")
+
+
+def positive(**sizes: Any) -> None:
+  """Refuses a size below 1, or a tuple of sizes with one.
+
+  Raises:
+    InputError: naming the key.
+  """
+  for key, value in sizes.items():
+    for size in value if isinstance(value, tuple) else (value,):
+      at_least(key, size, 1)

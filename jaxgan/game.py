@@ -1,5 +1,12 @@
-"""."""
+"""A GAN is a game: players take turns, each to lower a loss of its own.
 
+A subclass of `Game` says what each player minimises, with which optimizer, and
+in which order the players move; `train_step.py` plays it. Everything random is
+a function of (seed, step), and everything that changes is in one `TrainState`.
+The field's "discriminator" is called critic throughout.
+"""
+
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,19 +16,13 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-# Metrics of every update; where one is not finite, it is not made.
+AXIS = "batch"  # of the devices, over which a step is mapped
+# Metrics of every update; where one is not finite, the update is not made.
 FINITE_METRICS = ("loss", "grad_norm", "update_norm")
 
-
 Params = Any
-
-
 ModelState = Mapping[str, Any]
-
-
-Batch = Mapping[str, jax.Array]
-
-
+Batch = Mapping[str, Any]
 Metrics = Mapping[str, jax.Array]
 
 
@@ -30,19 +31,19 @@ class TrainState:
   """All that training changes; what a checkpoint holds.
 
   Attributes:
-    step: int32 scalar, rounds played.
+    step: int32 scalar, steps taken.
     halted: bool scalar. True once a loss, gradient or update was not finite,
-      unless such updates are skipped; from then on rounds change nothing, so
+      unless such updates are skipped; from then on steps change nothing, so
       that the host may look late.
     rollbacks: int32 scalar, how often the run went back to a checkpoint to
-      play on with other noise.
+      go on with other noise.
     params: by player; frozen networks, which no turn updates, are here too.
     model_state: by player: batch statistics, spectral norm vectors, image
       pools; `{}` where there are none.
     opt_state: by player.
     ema_params: exponential moving averages of the params of the players in
-      `Game.ema`.
-    ema_model_state: the same average of their model state, without which
+      `Game.averaged`.
+    ema_model_state: the same averages of their model state, without which
       averaged params could not be sampled from.
   """
 
@@ -56,32 +57,43 @@ class TrainState:
   ema_model_state: dict[str, ModelState]
 
 
-# loss(params, state, batch, rng) -> (scalar, (new model_state, metrics)):
-# `params` is state.params with the acting player's entry replaced by the
-# variable of differentiation; the model_state returned is that player's own,
-# equal on all devices. The loss is the mean of the scalars of all devices: for
-# most games, each is the mean over its device's examples.
+# loss(params, state, batch, rng) -> (scalar, (model_state, metrics)): `params`
+# is state.params with the acting player's entry replaced by the variable of
+# differentiation; the model state returned is that of this player alone, equal
+# on all devices. The loss is the mean of the scalars of all devices.
 LossFn = Callable[
   [Mapping[str, Params], TrainState, Batch, jax.Array],
   tuple[jax.Array, tuple[ModelState, Metrics]],
 ]
 
 
-# before(state, batches, rng) -> batches: called once at the start of a round,
-# with all its minibatches `[n, B, ...]`; entries that it adds are passed on to
-# the losses.
-RoundFn = Callable[[TrainState, Batch, jax.Array], Batch]
+class Turn(NamedTuple):
+  """Updates of one player in a row.
+
+  Attributes:
+    player: whose params move: a key of `TrainState.params`.
+    loss: what it minimises.
+    updates: how many, each on its own minibatch.
+    every: the turn is taken at the first step and every so many steps.
+    name: of its metrics; by default the player's.
+  """
+
+  player: str
+  loss: LossFn
+  updates: int = 1
+  every: int = 1
+  name: str = ""
 
 
 class Direction(NamedTuple):
-  """A direction in which a game translates images.
+  """A direction in which images are translated.
 
   Attributes:
     name: "forward", "backward" or "identity".
-    source: entry of the batch that is translated, and name of its domain.
-    target: domain of the translations.
-    output: entry of the result of `Game.sample` that holds them.
-    cycle: entry that holds them translated back; "" where there is none.
+    source: the entry of the batch that is translated, and its domain.
+    target: the domain of the translation.
+    output: the entry of `Game.sample`'s result that holds it.
+    cycle: the entry with the translation there and back; "" if there is none.
   """
 
   name: str
@@ -107,85 +119,86 @@ class Pretrained(NamedTuple):
   data: Any
 
 
-class Game(NamedTuple):
-  """A differentiable game.
+@dataclasses.dataclass(frozen=True, eq=False)  # compared, and hashed, by id
+class Game:
+  """A differentiable game; a subclass adds networks, losses and `schedule`.
 
   Attributes:
-    init: `(rng, batch) -> (params, model_state)`, both by player; the batch
-      is one that initialisation may depend on.
-    losses: by player, what it minimises.
+    config: of the run. A player's optimizer is `config.optimizers[player]`.
     optimizers: by player.
-    schedule: the turns of a round, `((player, updates), ...)`.
-    sample: `(params, model_state, batch, train) -> {name: images}`, images
-      `[B, H, W, C]` in [-1, 1], one for each example of the batch, which
-      holds the entries of `inputs`, if any; with `train`, batch norm uses
-      the batch's own statistics, and needs the axis `AXIS`. `{}` where there
-      is nothing to see.
-    ema: the players whose parameters are averaged.
-    before: what the updates of a round can share, such as generated images.
-    inputs: `keys [B] -> {"latent": [B, Z]}`, one row for each key: what
-      `sample` makes samples from. None where they are not drawn from noise.
-    directions: in which the game translates images; () where it does not.
-    pretrained: `() -> {name: (params, model_state)}`, what replaces fresh
-      values of `init` before the first round.
-    embed: `(params, model_state, images [B, H, W, C]) -> features [B, D]`,
-      what a translation is to keep of its source; None where nothing says so.
+    directions: in which it translates images; none where it samples.
+    pretrained: by player without turns, the weights that it starts from.
   """
 
-  init: Callable[[jax.Array, Batch], tuple[dict[str, Params], dict[str, Any]]]
-  losses: Mapping[str, LossFn]
+  config: Any
   optimizers: Mapping[str, optax.GradientTransformation]
-  schedule: tuple[tuple[str, int], ...]
-  sample: Callable[..., dict[str, jax.Array]]
-  ema: tuple[str, ...] = ("generator",)
-  before: RoundFn = lambda state, batches, rng: batches
-  inputs: Callable[[jax.Array], Batch] | None = None
-  directions: tuple[Direction, ...] = ()
-  pretrained: Callable[[], Mapping[str, tuple[Params, ModelState]]] = dict
-  embed: Callable[[Any, Any, jax.Array], jax.Array] | None = None
+
+  directions = ()
+  pretrained = {}
+  # inputs(keys [B]) -> batch: what samples are made from, such as `latent`,
+  # `[B, Z]`; None where samples are not drawn at random.
+  inputs = None
+  # embed(params, model_state, images [B, H, W, C]) -> features [B, D], which
+  # a translation should keep of its source; None where undefined.
+  embed = None
+
+  @property
+  def schedule(self) -> tuple[Turn, ...]:
+    """The turns of a step, in their order."""
+    raise NotImplementedError
+
+  @property
+  def averaged(self) -> tuple[str, ...]:
+    """The players whose params are averaged, for sampling."""
+    return ("generator",) if self.config.ema_decay else ()
+
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+    """Returns the first params and model state, both by player.
+
+    Args:
+      rng: a key.
+      batch: examples, on which the values may depend.
+    """
+    raise NotImplementedError
+
+  def prepare_step(
+    self, state: TrainState, batches: Batch, rng: jax.Array
+  ) -> Batch:
+    """Returns minibatches `[n, B, ...]` with what the turns can share.
+
+    Called once at the start of a step; entries that it adds, such as generated
+    images, need the leading axis of the minibatches, too.
+    """
+    return batches
+
+  def sample(
+    self,
+    params: Mapping[str, Params],
+    model_state: Mapping[str, Any],
+    batch: Batch,
+    train: bool = False,
+  ) -> dict[str, jax.Array]:
+    """Returns images `[B, H, W, C]` in [-1, 1] by name, one for each example.
+
+    Args:
+      params: by player.
+      model_state: by player.
+      batch: what `inputs` makes, or the images to translate.
+      train: batch norm uses the batch's statistics, and needs the axis `AXIS`.
+    """
+    return {}
 
 
-def minibatches(algorithm: Game) -> int:
-  """The number of minibatches that one round takes."""
-  return max(updates for _, updates in algorithm.schedule)
-
-
-def create_train_state(
-  algorithm: Game, rng: jax.Array, batch: Batch
-) -> TrainState:
-  """Returns the state before the first round.
-
-  Args:
-    algorithm: the game.
-    rng: a key.
-    batch: the first examples, `[B, ...]`.
-  """
-  params, model_state = algorithm.init(rng, batch)
-
-  def copies(tree: dict[str, Any]) -> dict[str, Any]:
-    # The step donates its state, and no buffer can be donated twice.
-    return {p: jax.tree.map(jnp.copy, tree[p]) for p in algorithm.ema}
-
-  return TrainState(
-    step=jnp.int32(0),
-    halted=jnp.bool_(False),
-    rollbacks=jnp.int32(0),
-    params=params,
-    model_state=model_state,
-    opt_state={
-      player: optimizer.init(params[player])
-      for player, optimizer in algorithm.optimizers.items()
-    },
-    ema_params=copies(params),
-    ema_model_state=copies(model_state),
-  )
+def minibatches(game: Game) -> int:
+  """Returns the number of minibatches that a step takes."""
+  return max(turn.updates for turn in game.schedule)
 
 
 def sampling_variables(
-  state: TrainState, ema: bool = True
+  state: TrainState, averaged: bool = True
 ) -> tuple[dict[str, Params], dict[str, ModelState]]:
-  """The params and model state for `Game.sample`, averaged or raw."""
-  if not ema:
+  """Returns the params and model state for `Game.sample`."""
+  if not averaged:
     return state.params, state.model_state
   return (
     {**state.params, **state.ema_params},
@@ -193,11 +206,8 @@ def sampling_variables(
   )
 
 
-AXIS = "batch"
-
-
 def example_keys(rng: jax.Array, count: int) -> jax.Array:
-  """Random keys `[count]`, one for each example on this device.
+  """Returns random keys `[count]`, one for each example on this device.
 
   Within a mapped step. Example i of the global batch gets the same key
   however many devices share that batch, so that the number of devices does
@@ -208,14 +218,5 @@ def example_keys(rng: jax.Array, count: int) -> jax.Array:
 
 
 def pmean(tree: Any, axis: str = AXIS) -> Any:
-  """Means over the devices; one alone is spared the copies XLA would make."""
+  """Returns means over devices; one alone is spared the copies of XLA."""
   return lax.pmean(tree, axis) if lax.axis_size(axis) > 1 else tree
-
-
-def with_pretrained(state: TrainState, found: Mapping[str, Any]) -> TrainState:
-  """The first state, with what `Algorithm.pretrained` found."""
-  trees = {"params": state.params, "model_state": state.model_state}
-  for name, own in found.items():
-    for key, tree in zip(trees, own, strict=True):
-      trees[key] = {**trees[key], name: tree}
-  return state.replace(**trees)

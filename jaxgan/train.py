@@ -17,14 +17,12 @@ from jaxgan.engine import devices as devices_lib
 from jaxgan.engine.preemption import Stop
 from jaxgan.engine.window import MetricsWindow
 from jaxgan.engine.workdir import locked
-from jaxgan.errors import InputError, first_line
 from jaxgan.game import (
   Batch,
   Game,
   TrainState,
   minibatches,
   sampling_variables,
-  with_pretrained,
 )
 from jaxgan.train_step import make_train_step
 from jaxgan.viewing import preview
@@ -66,13 +64,7 @@ def train(
   devices = devices or jax.devices()
   workdir = pathlib.Path(workdir)
   config_lib.check(config, len(devices))
-  try:
-    game = algorithms.create(config)
-  except (AttributeError, KeyError) as e:  # of a locked config
-    raise InputError(
-      f"algorithm={config.algorithm!r} needs keys that this config has not "
-      f"({first_line(e)}): choose a config of that algorithm"
-    ) from e
+  game = algorithms.create(config)
   mapping = devices_lib.create(config.parallel, devices)
   process = mapping.process
   processes.check_same(process, config.to_json())
@@ -98,13 +90,10 @@ def train(
   ):
     state = checkpoints.restore(template)
     if state and state.step >= config.steps:
-      longer = (
-        "a longer run needs another --workdir, as its learning rate follows a "
-        "schedule over config.steps"
-        if config_lib.has_schedule(config)
-        else f"to train longer, give --config.steps a value above {state.step}"
+      print(
+        f"{workdir} is complete at step {state.step}; to train longer, give "
+        f"--config.steps a value above {state.step}"
       )
-      print(f"{workdir} is complete at step {state.step}; {longer}")
       return state
     pipeline = input_pipeline.create(source, config, minibatches(game), mapping)
     examples = preview.examples(source, config)
@@ -193,7 +182,7 @@ def _variables(mapping: devices_lib.DeviceMapping, state: TrainState) -> Any:
 def _pretrained_weights(
   game: Game, pretrained: Callable[[Any], Any]
 ) -> dict[str, Any]:
-  return game.pretrained()
+  return {player: pretrained(x) for player, x in game.pretrained.items()}
 
 
 def _begin(
@@ -204,5 +193,5 @@ def _begin(
   weights: Callable[[], dict[str, Any]],
 ) -> TrainState:
   """Returns the state before the first step, the same in all processes."""
-  state = with_pretrained(init(rng, examples), weights())
+  state = algorithms.with_pretrained(init(rng, examples), weights())
   return processes.broadcast(process, state)

@@ -1,12 +1,10 @@
-"""The core: a GAN is a game of players, a training step is one round of it.
+"""One training step of a game: the turns of its players, one after another.
 
-An `Game` says what each player minimises, with which optimizer, and in
-which order the players move. `make_train_step` turns it into a pure function
-`(state, batches) -> (state, metrics)`. Everything random is a function of
-(seed, step), and everything that changes is in one `TrainState`.
+A pure function, written for one device and mapped over all on `AXIS`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,134 +12,137 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from jaxgan import contracts, xla_cpu
 from jaxgan.game import (
   FINITE_METRICS,
   Batch,
   Game,
   Metrics,
-  ModelState,
   Params,
   TrainState,
+  Turn,
   minibatches,
   pmean,
 )
 
+StepResult = tuple[TrainState, Metrics]
+
 
 def make_train_step(
-  algorithm: Game,
+  game: Game,
   rng: jax.Array,
   ema_decay: float,
-  prepare: Callable[[Batch, jax.Array], Batch] = lambda batch, rng: batch,
+  augment: Callable[[Batch, jax.Array], Batch] = lambda batch, rng: batch,
   skip: bool = False,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-  """Returns the function that plays one round, to be mapped over `AXIS`.
+  platform: str | None = None,
+) -> Callable[[TrainState, Batch], StepResult]:
+  """Returns the function that takes one step, to be mapped over `AXIS`.
 
   Args:
-    algorithm: the game.
-    rng: the key of the run; round t draws from `fold_in(rng, t)`, into which
-      rollbacks are folded, too, if there were any.
-    ema_decay: decay of the averages in [0, 1); in early rounds it is limited
-      to (1 + t) / (10 + t), so that the initial params are soon forgotten.
-    prepare: `(batch, rng) -> batch`, on the device: conversion of stored
-      images to floats and augmentation.
-    skip: leave out an update that is not finite, and go on, where the run
-      would halt.
+    game: the game.
+    rng: the key of the run; step t draws from `fold_in(rng, t)`, into which
+      rollbacks are folded, too.
+    ema_decay: decay of the averages in [0, 1), at first limited to
+      (1 + t) / (10 + t), so that the initial params are soon forgotten.
+    augment: `(batch, rng) -> batch`: converts stored images and augments them.
+    skip: leave out an update that is not finite, where the run would halt.
+    platform: that the step is compiled for; None for the one that runs.
 
   Returns:
     `train_step(state, batches)` with batches `[n, B, ...]`: update i of every
-    turn sees minibatch i. The metrics of a player, `"player/name"`, are means
-    over the updates of its turn and over all devices.
+    turn sees minibatch i. Metrics, named `"turn/metric"`, are means over the
+    updates of a turn and all devices.
   """
 
-  def update(
-    state: TrainState, player: str, batch: Batch, rng: jax.Array
-  ) -> tuple[TrainState, Metrics]:
-    def loss_fn(own: Params) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
-      params = {**state.params, player: own}
-      return algorithm.losses[player](params, state, batch, rng)
-
-    (loss, (model_state, metrics)), grads = jax.value_and_grad(
-      loss_fn, has_aux=True
-    )(state.params[player])
-    grads, metrics = pmean((grads, {"loss": loss, **metrics}))
-    metrics["grad_norm"] = optax.tree.norm(apart(grads))
-    # Twice, so that XLA:CPU makes the new optimizer state where it is chosen,
-    # and not also for the update. Large networks spend much of a round on such
-    # passes over all weights. Elsewhere the compiler sees one computation.
-    given = grads, state.opt_state[player], state.params[player]
-    updates = apart(algorithm.optimizers[player].update(*apart(given))[0])
-    _, opt_state = algorithm.optimizers[player].update(*given)
-    metrics["update_norm"] = optax.tree.norm(updates)
-    params = optax.apply_updates(state.params[player], updates)
-    new = state.replace(
-      params={**state.params, player: params},
-      model_state={**state.model_state, player: model_state},
-      opt_state={**state.opt_state, player: opt_state},
-    )
-    finite = jnp.isfinite(jnp.stack([metrics[name] for name in FINITE_METRICS]))
-    if skip:
-      return unless(~finite.all(), new, state), metrics
-    halted = state.halted | ~finite.all()
-    return unless(halted, new, state).replace(halted=halted), metrics
-
-  def train_step(
-    state: TrainState, batches: Batch
-  ) -> tuple[TrainState, Metrics]:
-    round_rng = jax.random.fold_in(rng, state.step)
-    other_rng = jax.random.fold_in(round_rng, state.rollbacks)
-    round_rng = jnp.where(state.rollbacks > 0, other_rng, round_rng)
-    before_rng, prepare_rng, rng_of_turns = jax.random.split(round_rng, 3)
-    prepare_rngs = jax.random.split(prepare_rng, minibatches(algorithm))
-    batches = jax.vmap(prepare)(batches, prepare_rngs)
-    batches = algorithm.before(state, batches, before_rng)
-    metrics, played = {}, 0
-    for player, updates in algorithm.schedule:
-      rngs = jax.vmap(jax.random.fold_in, (None, 0))(
-        rng_of_turns, played + jnp.arange(updates)
+  def train_step(state: TrainState, batches: Batch) -> StepResult:
+    with xla_cpu.target(platform):
+      step_rng = jax.random.fold_in(rng, state.step)
+      other_rng = jax.random.fold_in(step_rng, state.rollbacks)
+      step_rng = jnp.where(state.rollbacks > 0, other_rng, step_rng)
+      prepare_rng, augment_rng, turns_rng = jax.random.split(step_rng, 3)
+      augment_rngs = jax.random.split(augment_rng, minibatches(game))
+      batches = jax.vmap(augment)(batches, augment_rngs)
+      batches = game.prepare_step(state, batches, prepare_rng)
+      contracts.check_prepared(game, batches)
+      metrics, first = {}, 0
+      for turn in game.schedule:
+        numbers = first + jnp.arange(turn.updates)
+        rngs = jax.vmap(jax.random.fold_in, (None, 0))(turns_rng, numbers)
+        inputs = jax.tree.map(lambda x, n=turn.updates: x[:n], batches), rngs
+        state, values = _take_turn(game, turn, skip, state, inputs)
+        prefix = turn.name or turn.player
+        metrics |= {f"{prefix}/{key}": x for key, x in values.items()}
+        first += turn.updates
+      decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+      new = state.replace(
+        step=state.step + 1,
+        ema_params=_average(decay, state, "params"),
+        ema_model_state=_average(decay, state, "model_state"),
       )
-      turn = jax.tree.map(lambda x, n=updates: x[:n], batches)
-
-      def body(state, inputs, player=player):
-        return update(state, player, *inputs)
-
-      state, history = lax.scan(
-        body,
-        state,
-        (turn, rngs),
-        # XLA:CPU gives a kernel gradient its fast form only outside loops;
-        # within, it takes up to 50 times as long.
-        unroll=0 if jax.default_backend() == "cpu" else 1,
-      )
-      played += updates
-      for name, values in history.items():
-        metrics[f"{player}/{name}"] = values.mean(0)
-
-    decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
-
-    def average(old: dict[str, Any], current: dict[str, Any]) -> dict[str, Any]:
-      return jax.tree.map(
-        lambda old, new: new + decay * (old - new),
-        old,
-        {player: current[player] for player in old},
-      )
-
-    new = state.replace(
-      step=state.step + 1,
-      ema_params=average(state.ema_params, state.params),
-      ema_model_state=average(state.ema_model_state, state.model_state),
-    )
-    return unless(state.halted, new, state), metrics
-
-  def apart(tree: Any) -> Any:
-    # What is computed from the result is not shared with other computations.
-    on_cpu = jax.default_backend() == "cpu"
-    return lax.optimization_barrier(tree) if on_cpu else tree
-
-  def unless(kept: jax.Array, new: TrainState, old: TrainState) -> TrainState:
-    def choose(old: jax.Array, new: jax.Array) -> jax.Array:
-      # What is the same stays so for the compiler, too.
-      return old if old is new else jnp.where(kept, old, new)
-
-    return jax.tree.map(choose, old, new)
+      return xla_cpu.select(state.halted, state, new), metrics
 
   return train_step
+
+
+def _take_turn(
+  game: Game, turn: Turn, skip: bool, state: TrainState, inputs: Any
+) -> StepResult:
+  """Returns the state after a turn, and means of metrics over its updates.
+
+  The inputs are minibatches and keys, one of each for every update.
+  """
+
+  def take(state: TrainState) -> StepResult:
+    # XLA:CPU gives a kernel gradient its fast form only outside loops; within,
+    # it takes up to 50 times as long.
+    update, unroll = partial(_update, game, turn, skip), xla_cpu.on_cpu()
+    state, history = lax.scan(update, state, inputs, unroll=unroll)
+    return state, {key: x.mean(0) for key, x in history.items()}
+
+  if turn.every == 1:
+    return take(state)
+  nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(take, state)[1])
+  is_due = state.step % turn.every == 0
+  return lax.cond(is_due, take, lambda state: (state, nothing), state)
+
+
+def _update(
+  game: Game, turn: Turn, skip: bool, state: TrainState, inputs: Any
+) -> StepResult:
+  """Returns the state after one update of a player, and its metrics."""
+  player, (batch, rng) = turn.player, inputs
+
+  def loss_fn(params: Params) -> tuple[jax.Array, Any]:
+    result = turn.loss({**state.params, player: params}, state, batch, rng)
+    return contracts.check_loss(turn, result, state)
+
+  (loss, (model_state, metrics)), grads = jax.value_and_grad(
+    loss_fn, has_aux=True
+  )(state.params[player])
+  grads, metrics = pmean((grads, {"loss": loss, **metrics}))
+  metrics["grad_norm"] = optax.tree.norm(xla_cpu.barrier(grads))
+  old = state.params[player]
+  updates, opt_state = xla_cpu.optimizer_update(
+    game.optimizers[player], grads, state.opt_state[player], old
+  )
+  metrics["update_norm"] = optax.tree.norm(updates)
+  new = state.replace(
+    params={**state.params, player: optax.apply_updates(old, updates)},
+    model_state={**state.model_state, player: model_state},
+    opt_state={**state.opt_state, player: opt_state},
+  )
+  finite = jnp.isfinite(jnp.stack([metrics[name] for name in FINITE_METRICS]))
+  if skip:
+    return xla_cpu.select(~finite.all(), state, new), metrics
+  halted = state.halted | ~finite.all()
+  new = xla_cpu.select(halted, state, new)
+  return new.replace(halted=halted), metrics
+
+
+def _average(decay: jax.Array, state: TrainState, part: str) -> dict[str, Any]:
+  """Returns the averages of a part, moved towards the current values."""
+  averages, values = getattr(state, f"ema_{part}"), getattr(state, part)
+  values = {player: values[player] for player in averages}
+  return jax.tree.map(
+    lambda old, new: new + decay * (old - new), averages, values
+  )

@@ -19,8 +19,8 @@ import pytest  # noqa: E402
 from helpers.configs import small  # noqa: E402
 from helpers.session import SESSION, once  # noqa: E402
 
+from jaxgan import train  # noqa: E402
 from jaxgan.engine import checkpoint  # noqa: E402
-from jaxgan.train import train  # noqa: E402
 
 # The reasons for which a test is not fast.
 REASONS = ("slow", "oracle", "browser", "processes")

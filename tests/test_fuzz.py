@@ -29,11 +29,10 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict, config_flags
 from PIL import Image
 
-from jaxgan import cli
+from jaxgan import cli, train
 from jaxgan.data.images import decode, open_image
 from jaxgan.engine import checkpoint
 from jaxgan.errors import InputError
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 

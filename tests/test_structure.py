@@ -14,7 +14,7 @@ LIMITS = {
   "except clauses of AttributeError, KeyError, TypeError": 8,
   "except clauses of any exception": 12,
   "imports from one test file into another": 0,
-  "lines of jaxgan/": 13820,
+  "lines of jaxgan/": 14400,
 }
 
 

@@ -15,17 +15,16 @@ import pytest
 from filelock import FileLock
 from helpers.configs import load_config, shrink, small
 from helpers.environment import CONFIGS, ROOT
+from helpers.games import with_methods
 from helpers.runs import command, rows
 
-from jaxgan import algorithms
-from jaxgan.config import has_schedule
+from jaxgan import algorithms, train
+from jaxgan.algorithms import create_train_state
 from jaxgan.engine import checkpoint, scores
 from jaxgan.engine import devices as devices_lib
 from jaxgan.engine.preemption import Stop
 from jaxgan.errors import InputError, NonFiniteError, Preempted
-from jaxgan.game import create_train_state
 from jaxgan.objectives import losses
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -50,11 +49,7 @@ def test_two_steps_of_every_config(name, trained, tmp_path, capsys):
   run = trained(name)
   workdir = shutil.copytree(run, tmp_path / "run")
   state = train(config, workdir, jax.devices()[:4])
-  out = capsys.readouterr().out
-  assert "complete at step 2" in out
-  # With a schedule, more steps would be refused.
-  remedy = "another --workdir" if has_schedule(config) else "a value above 2"
-  assert remedy in out
+  assert "complete at step 2" in capsys.readouterr().out
   digest = checkpoint.digest(jax.device_get(state))
   assert digest == run.with_name(f"{name}.digest").read_text()
   assert state.step == 2
@@ -135,7 +130,7 @@ def test_the_objective_that_the_readme_adds(tmp_path, monkeypatch):
     smoothed.critic(r, far), -0.9 * np.log(d) - 0.1 * np.log(1 - d), rtol=1e-5
   )
   monkeypatch.setattr(losses, "smoothed", smoothed, raising=False)
-  assert train(small("nsgan", loss="smoothed"), tmp_path).step == 2
+  assert train(small("nsgan", **{"loss.name": "smoothed"}), tmp_path).step == 2
 
 
 def test_resume_in_a_new_process_is_exact(tmp_path):
@@ -311,20 +306,16 @@ def test_rollbacks_are_bounded(tmp_path, explosion, capsys):
 
 def test_a_rollback_plays_on_with_other_noise(tmp_path, monkeypatch):
   # In step 3, with the noise that the seed says, and only with that.
-  algorithm = algorithms.create(small("nsgan"))
-  loss = algorithm.losses["critic"]
+  game = algorithms.create(small("nsgan"))
+  loss = game.critic_loss
 
   def bad(params, state, batch, rng):
     value, rest = loss(params, state, batch, rng)
     poisoned = (state.step == 2) & (state.rollbacks == 0)
     return jnp.where(poisoned, jnp.nan, value), rest
 
-  monkeypatch.setattr(
-    algorithms, "create",
-    lambda config: algorithm._replace(
-      losses={**algorithm.losses, "critic": bad}
-    ),
-  )  # fmt: skip
+  game = with_methods(game, critic_loss=bad)
+  monkeypatch.setattr(algorithms, "create", lambda config: game)
   config = small("nsgan", steps=4, checkpoint_every=2, nonfinite="rollback")
   state = train(config, tmp_path)
   assert state.step == 4

@@ -1,53 +1,61 @@
 """The engine: order of play, isolation of players, devices, averages."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from helpers.configs import load_config, shrink
-from helpers.games import difference, play, random_batches
+from helpers.games import difference, play, random_batches, with_schedule
 from jax import lax
 from ml_collections import ConfigDict
 
 from jaxgan import game, models
-from jaxgan.algorithms import gan, ot_gan
+from jaxgan.algorithms import create_train_state, from_latents, gan, ot_gan
+from jaxgan.engine import devices as devices_lib
 from jaxgan.game import (
   AXIS,
   Game,
-  create_train_state,
+  Turn,
   minibatches,
   sampling_variables,
 )
 from jaxgan.models.layers import norms
 
 
-def toy_game(schedule, optimizers=None):
+class Toy(Game):
   """Each player's loss is its weight times the mean of its minibatch."""
 
-  def loss(player):
-    def fn(params, state, batch, rng):
-      own = params[player]
-      others = sum(p.sum() for name, p in params.items() if name != player)
-      value = (own * batch["image"].mean() + others).sum()
-      moves = state.model_state[player]["moves"] + 1
-      # The order of play: how far the other player has come.
-      seen = sum(s["moves"] for s in state.model_state.values())
-      return value, ({"moves": moves}, {"seen": seen.astype("float32")})
+  averaged = ("generator",)
 
-    return fn
+  def __init__(self, turns, optimizers=None):
+    rates = {p: optax.sgd(1.0) for p in ("critic", "generator")}
+    super().__init__(None, optimizers or rates)
+    object.__setattr__(self, "turns", turns)
 
-  players = ("critic", "generator")
-  return Game(
-    init=lambda rng, batch: (
-      {p: jnp.zeros(2) for p in players},
-      {p: {"moves": jnp.float32(0)} for p in players},
-    ),
-    losses={p: loss(p) for p in players},
-    optimizers=optimizers or {p: optax.sgd(1.0) for p in players},
-    schedule=schedule,
-    sample=lambda *args: {},
-  )
+  @property
+  def schedule(self):
+    return tuple(
+      Turn(player, partial(self.loss, player), *rest)
+      for player, *rest in self.turns
+    )
+
+  def init(self, rng, batch):
+    return (
+      {p: jnp.zeros(2) for p in self.optimizers},
+      {p: {"moves": jnp.float32(0)} for p in self.optimizers},
+    )
+
+  def loss(self, player, params, state, batch, rng):
+    own = params[player]
+    others = sum(p.sum() for name, p in params.items() if name != player)
+    value = (own * batch["image"].mean() + others).sum()
+    moves = state.model_state[player]["moves"] + 1
+    # The order of play: how far the other player has come.
+    seen = sum(s["moves"] for s in state.model_state.values())
+    return value, ({"moves": moves}, {"seen": seen.astype("float32")})
 
 
 def counting(updates, size=8):
@@ -62,7 +70,7 @@ def counting(updates, size=8):
 
 @pytest.mark.parametrize("kind", ["pmap", "shard_map"])
 def test_schedule(kind):
-  algorithm = toy_game((("critic", 3), ("generator", 2)))
+  algorithm = Toy((("critic", 3), ("generator", 2)))
   assert minibatches(algorithm) == 3
   state, metrics = play(algorithm, counting(3), rounds=2, kind=kind)
   assert state.step == 2
@@ -81,14 +89,14 @@ def test_schedule(kind):
 
 
 def test_generator_may_move_first():
-  algorithm = toy_game((("generator", 1), ("critic", 1)))
+  algorithm = Toy((("generator", 1), ("critic", 1)))
   _, metrics = play(algorithm, counting(1))
   assert (metrics["generator/seen"], metrics["critic/seen"]) == (0, 1)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.15, 0.5])
 def test_ema_against_hand_computation(decay):
-  algorithm = toy_game((("critic", 1), ("generator", 1)))
+  algorithm = Toy((("critic", 1), ("generator", 1)))
   state, _ = play(algorithm, counting(1), rounds=3, ema_decay=decay)
   average, weight, moves = 0.0, 0.0, 0.0
   for t in range(3):
@@ -105,7 +113,7 @@ def test_ema_against_hand_computation(decay):
   assert params["generator"] is state.ema_params["generator"]
   assert params["critic"] is state.params["critic"]
   assert model_state["generator"] is state.ema_model_state["generator"]
-  raw, _ = sampling_variables(state, ema=False)
+  raw, _ = sampling_variables(state, averaged=False)
   assert raw["generator"] is state.params["generator"]
 
 
@@ -121,7 +129,7 @@ def nan_at(t_bad, i_bad, updates):
 
 @pytest.mark.parametrize(("update", "weight"), [(0, 0), (1, -11)])
 def test_non_finite_update_is_not_made_and_stops_the_run(update, weight):
-  algorithm = toy_game((("critic", 2), ("generator", 1)))
+  algorithm = Toy((("critic", 2), ("generator", 1)))
   before, _ = play(algorithm, nan_at(9, 0, 2), rounds=1)
   after, _ = play(algorithm, nan_at(1, update, 2), rounds=2)
   later, _ = play(algorithm, nan_at(1, update, 2), rounds=5)
@@ -146,7 +154,7 @@ def small_gan(optimizer="sgd", **overrides):
       "n_critic": 2,
       # Not Wasserstein: there the critic's last bias has gradient 1 - 1, whose
       # rounding Adam would turn into full steps.
-      "loss": "non_saturating",
+      "loss.name": "non_saturating",
       "generator": ConfigDict({"name": "mlp", "hidden": (8,), "norm": "batch"}),
       "critic": ConfigDict({"name": "mlp", "hidden": (8,), "norm": "none"}),
       **overrides,
@@ -159,7 +167,6 @@ def small_gan(optimizer="sgd", **overrides):
   return config
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_devices_do_not_change_the_result(optimizer):
   algorithm = gan.create(small_gan(optimizer))
@@ -176,7 +183,6 @@ def test_devices_do_not_change_the_result(optimizer):
     assert error < 2e-6
 
 
-@pytest.mark.slow
 def test_devices_do_not_change_convolutional_networks():
   config = shrink(load_config("dcgan"))
   for optimizer in config.optimizers.values():
@@ -189,7 +195,6 @@ def test_devices_do_not_change_convolutional_networks():
   assert difference(one, eight) < 1e-4
 
 
-@pytest.mark.slow
 def test_devices_do_not_change_ot_gan():
   config = shrink(load_config("ot_gan"))
   # Rounding may decide when to stop; and plans that are far from converged
@@ -225,14 +230,14 @@ def same_noise_everywhere(monkeypatch):
   def keys(rng, count):
     return jax.random.split(rng, count)
 
-  monkeypatch.setattr(gan, "example_keys", keys)
+  for module in (gan, from_latents):
+    monkeypatch.setattr(module, "example_keys", keys)
 
 
 def batch_norm_of_each_device(monkeypatch):
   monkeypatch.setattr(norms.normalize, "__defaults__", (None,))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   "mistake",
   [local_gradients, same_noise_everywhere, batch_norm_of_each_device],
@@ -245,14 +250,13 @@ def test_the_equality_of_devices_can_fail(mistake, monkeypatch):
   assert difference(one, eight) > 1e-3
 
 
-@pytest.mark.slow
 def test_players_do_not_leak_into_each_other():
   # Batch norm in both networks: a critic's turn runs the generator in
   # training mode, and the other way round, but each keeps its own state.
   config = small_gan(
     **{
       "n_critic": 1,
-      "loss": "non_saturating",
+      "loss.name": "non_saturating",
       "penalty.name": "",
       "penalty.weight": 0.0,
       "critic.norm": "batch",
@@ -260,10 +264,9 @@ def test_players_do_not_leak_into_each_other():
   )
   algorithm = gan.create(config)
   states = {}
-  for schedule in ((("critic", 1),), (("generator", 1),)):
-    only = algorithm._replace(schedule=schedule)
-    state, _ = play(only, random_batches((2,), 1))
-    states[schedule[0][0]] = state
+  for player in ("critic", "generator"):
+    only = with_schedule(algorithm, **{player: 1})
+    states[player], _ = play(only, random_batches((2,), 1))
   create = jax.jit(lambda rng: create_train_state(algorithm, rng, {"image": 1}))
   start = jax.device_get(create(jax.random.key(0)))
   for actor, other in (("critic", "generator"), ("generator", "critic")):
@@ -286,13 +289,34 @@ def test_generator_batches(monkeypatch):
     drawn.append(count)
     return original(rng, count)
 
-  monkeypatch.setattr(gan, "example_keys", keys)
+  for module in (gan, from_latents):
+    monkeypatch.setattr(module, "example_keys", keys)
   algorithm = gan.create(small_gan(generator_batches=3))
   play(algorithm, random_batches((2,)), devices=2)
   assert set(drawn) == {8, 24}  # a critic's and a generator's turn
 
 
-@pytest.mark.slow
+def test_unknown_mapping_is_refused():
+  with pytest.raises(ValueError, match="shard_map"):
+    devices_lib.create("threads")
+
+
+@pytest.mark.parametrize("kind", ["pmap", "shard_map"])
+def test_the_new_state_is_written_over_the_old(kind):
+  size = 1 << 20
+
+  def step(state, inputs):
+    return jnp.where(inputs.sum() > 0, state + 1, state), {}
+
+  mapping = devices_lib.create(kind, jax.devices()[:1])
+  state = mapping.replicate(jnp.zeros(size))
+  inputs = mapping.shard_batch(np.ones((1, 4), np.float32))
+  compiled = mapping.map_step(step).lower(state, inputs).compile()
+  usage = compiled.memory_analysis()
+  assert usage.alias_size_in_bytes >= 4 * size > usage.temp_size_in_bytes
+  assert compiled(state, inputs)[0].sum() == size
+
+
 def test_fakes_of_a_round_are_those_of_its_updates():
   # Made in one pass, yet each minibatch has its own batch statistics.
   config = shrink(load_config("dcgan"))
@@ -300,19 +324,19 @@ def test_fakes_of_a_round_are_those_of_its_updates():
   algorithm = gan.create(config)
   state = create_train_state(algorithm, jax.random.key(0), {})
   generator = models.create(
-    "Generator", config.generator, config.dtype, shape=(16, 16, 1)
+    "Generator", config.generator, config.dtype, "generator", shape=(16, 16, 1)
   )
 
   def fakes(images):
     rng = jax.random.key(1)
-    together = algorithm.before(state, {"image": images}, rng)["fake"]
+    together = algorithm.prepare_step(state, {"image": images}, rng)["fake"]
     alone = [
       models.apply(
         generator,
         state.params["generator"],
         state.model_state["generator"],
         algorithm.inputs(game.example_keys(key, 8))["latent"],
-        True,
+        train=True,
       )[0]
       for key in jax.random.split(rng, 3)
     ]

@@ -1,37 +1,61 @@
 """Algorithms: `create(config)` in each module returns a `Game`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxgan import data
-from jaxgan.errors import InputError, first_line
-from jaxgan.game import Batch, Game, TrainState, create_train_state
+from jaxgan import data, xla_cpu
+from jaxgan.contracts import check_game
+from jaxgan.errors import GameError, InputError
+from jaxgan.game import Batch, Game, ModelState, Params, TrainState
 
 
 def create(config: ConfigDict) -> Game:
-  """Returns what `jaxgan.algorithms.<config.algorithm>.create` makes.
+  """Returns the game of `jaxgan/algorithms/<config.algorithm>.py`.
 
   Raises:
-    InputError: where there is no such algorithm.
+    InputError: where there is no such algorithm, or the config cannot work.
+    GameError: where its schedule and its players do not fit.
   """
-  name = f"jaxgan.algorithms.{config.algorithm}"
-  if not config.algorithm.isidentifier() or not find_spec(name):
-    known = ", ".join(m.name for m in iter_modules(__path__))
-    raise InputError(f"algorithm={config.algorithm!r}: choose one of {known}")
-  module = import_module(name)
-  return module.create(config)
+  path = f"{__name__}.{config.algorithm}"
+  known = config.algorithm.isidentifier() and find_spec(path)
+  module = import_module(path) if known else None
+  if not hasattr(module, "create"):
+    modules = (
+      import_module(f"{__name__}.{m.name}") for m in iter_modules(__path__)
+    )
+    names = [m.__name__.split(".")[-1] for m in modules if hasattr(m, "create")]
+    raise InputError(
+      f"algorithm={config.algorithm!r}: choose one of {', '.join(names)}"
+    )
+  if hasattr(module, "default_config"):
+    for key in module.default_config("outlines"):
+      if key not in config:
+        raise InputError(
+          f"algorithm={config.algorithm!r} needs the key {key!r}, which this "
+          "config has not: choose a config of that algorithm"
+        )
+  return check_game(module.create(config))
 
 
 def initial_state(
-  config: ConfigDict, algorithm: Game
+  config: ConfigDict, game: Game
 ) -> tuple[Callable[[jax.Array, Batch], TrainState], TrainState]:
-  """Returns what draws the first state from a key and a batch, and its shapes.
+  """Returns a function that draws the first state, and the state's shapes.
+
+  Args:
+    config: of the run.
+    game: its game.
+
+  Returns:
+    A compiled `(rng, batch) -> TrainState`, and its `ShapeDtypeStruct`s.
 
   Raises:
     InputError: where networks and shapes do not go together.
@@ -40,19 +64,56 @@ def initial_state(
     key: jax.ShapeDtypeStruct((1, *shape), "float32")
     for key, shape in data.example_shapes(config.data).items()
   }
-  create = jax.jit(
-    partial(create_train_state, algorithm),
+  init = jax.jit(
+    partial(create_train_state, game),
     # It runs once, and would gain less than compiling it well costs.
     compiler_options={"xla_backend_optimization_level": 0}
-    if jax.default_backend() == "cpu"
+    if xla_cpu.on_cpu()
     else None,
   )
-  try:
-    template = jax.eval_shape(create, jax.random.key(0), example)
-  except InputError:
-    raise
-  except (TypeError, ValueError, ZeroDivisionError) as e:
-    raise InputError(f"the networks cannot be built: {first_line(e)}") from e
-  if any(0 in leaf.shape for leaf in jax.tree.leaves(template.params)):
-    raise InputError("a network has a layer without units: give it some")
-  return create, template
+  return init, jax.eval_shape(init, jax.random.key(0), example)
+
+
+def create_train_state(game: Game, rng: jax.Array, batch: Batch) -> TrainState:
+  """Returns the state before the first step.
+
+  Args:
+    game: the game.
+    rng: a key.
+    batch: the first examples, `[B, ...]`.
+  """
+  params, model_state = game.init(rng, batch)
+  for player in game.optimizers:
+    if player not in params or player not in model_state:
+      raise GameError(
+        f"init has to return (params, model_state), both with {player!r}"
+      )
+
+  def copies(tree: dict[str, Any]) -> dict[str, Any]:
+    # The step donates its state, and no buffer can be donated twice.
+    return {p: jax.tree.map(jnp.copy, tree[p]) for p in game.averaged}
+
+  return TrainState(
+    step=jnp.int32(0),
+    halted=jnp.bool_(False),
+    rollbacks=jnp.int32(0),
+    params=params,
+    model_state=model_state,
+    opt_state={
+      player: optimizer.init(params[player])
+      for player, optimizer in game.optimizers.items()
+    },
+    ema_params=copies(params),
+    ema_model_state=copies(model_state),
+  )
+
+
+def with_pretrained(
+  state: TrainState, weights: Mapping[str, tuple[Params, ModelState]]
+) -> TrainState:
+  """Returns the first state with weights of `Game.pretrained`, by player."""
+  trees = {"params": state.params, "model_state": state.model_state}
+  for player, pair in weights.items():
+    for key, tree in zip(trees, pair, strict=True):
+      trees[key] = {**trees[key], player: tree}
+  return state.replace(**trees)

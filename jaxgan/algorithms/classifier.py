@@ -4,8 +4,8 @@ Its features are those of the metrics (`jaxgan/evaluation/feature_nets.py`).
 Batches hold `image`, `[B, H, W, C]` in [-1, 1], and `label`, `[B]`.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,33 +17,46 @@ from jaxgan import data, models
 from jaxgan.config import shared_config
 from jaxgan.data import presets
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Game, Params, TrainState
+from jaxgan.game import Batch, Game, Params, TrainState, Turn
 from jaxgan.objectives import optimizers
 
 
-def network(config: ConfigDict) -> nn.Module:
-  """Returns the network that the config describes."""
-  return models.create("Classifier", config.classifier, config.dtype)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Classifier(Game):
+  """A network that learns labels.
 
-
-def create(config: ConfigDict) -> Game:
-  """Returns the game that the config describes.
-
-  Raises:
-    InputError: where its images have no labels, or another number of them.
+  Attributes:
+    network: from images to features and logits.
   """
-  _check(config)
-  module = network(config)
-  shape = data.example_shape(config.data)
 
-  def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    params, model_state = models.init(module, rng, jnp.zeros((1, *shape)))
+  network: nn.Module
+
+  @property
+  def schedule(self) -> tuple[Turn, ...]:
+    """One update."""
+    return (Turn("classifier", self.loss),)
+
+  @property
+  def averaged(self) -> tuple[str, ...]:
+    """The classifier, if averages are kept."""
+    return ("classifier",) if self.config.ema_decay else ()
+
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+    """Returns the first params and model state, both by player."""
+    image = jnp.zeros((1, *data.example_shape(self.config.data)))
+    params, model_state = models.init(self.network, rng, image)
     return {"classifier": params}, {"classifier": model_state}
 
-  def loss(params: Mapping[str, Params], state: TrainState, batch: Batch, rng):
-    model_state = state.model_state["classifier"]
+  def loss(
+    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+  ):
+    """Returns the cross entropy of the labels."""
     (_, logits), model_state = models.apply(
-      module, params["classifier"], model_state, batch["image"], train=True
+      self.network,
+      params["classifier"],
+      state.model_state["classifier"],
+      batch["image"],
+      train=True,
     )
     accuracy = (logits.argmax(-1) == batch["label"]).mean()
     loss = optax.softmax_cross_entropy_with_integer_labels(
@@ -51,17 +64,24 @@ def create(config: ConfigDict) -> Game:
     ).mean()
     return loss, (model_state, {"accuracy": accuracy})
 
-  def sample(*_: Any) -> dict[str, jax.Array]:
-    return {}
 
-  schedule = (("classifier", 1),)
-  return Game(
-    init=init,
-    losses={"classifier": loss},
-    optimizers=optimizers.of_players(config, schedule),
-    schedule=schedule,
-    sample=sample,
-    ema=("classifier",) if config.ema_decay else (),
+def create(config: ConfigDict) -> Classifier:
+  """Returns the game that a config describes.
+
+  Raises:
+    InputError: where its images have no labels, or another number of them.
+  """
+  data.example_shape(config.data)  # refuses pairs of images
+  _check(config)
+  return Classifier(
+    config, optimizers.of_players(config, {"classifier": 1}), network(config)
+  )
+
+
+def network(config: ConfigDict) -> nn.Module:
+  """Returns the network that a config describes."""
+  return models.create(
+    "Classifier", config.classifier, config.dtype, "classifier"
   )
 
 

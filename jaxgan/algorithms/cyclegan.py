@@ -7,181 +7,214 @@ what the generators made before that move, through a pool of older images.
 Batches hold `source` and `target`, both `[B, H, W, C]` in [-1, 1].
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import data, models
 from jaxgan.algorithms.one_sided import (
-  BACKWARD,
-  FORWARD,
-  averaged,
-  check,
+  check_translation,
   create_generator,
   translation_config,
 )
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Direction, Game, Params, TrainState
-from jaxgan.objectives import adversarial as objective_lib
-from jaxgan.objectives import image_pool as pool_lib
-from jaxgan.objectives import optimizers
+from jaxgan.game import Batch, Direction, Game, Params, TrainState, Turn
+from jaxgan.objectives import adversarial, image_pool, optimizers
 
-_DIRECTIONS = (
-  Direction("forward", "source", "target", FORWARD, f"{FORWARD} -> source"),
-  Direction("backward", "target", "source", BACKWARD, f"{BACKWARD} -> target"),
-)
-# By direction, what it goes from and to. A critic is named after the set whose
+# A generator is named after its direction, a critic after the domain whose
 # images it tells from generated ones.
-_WAYS = {way.name: (way.source, way.target) for way in _DIRECTIONS}
-_BACK = {"forward": "backward", "backward": "forward"}
+FORWARD, BACKWARD = DIRECTIONS = tuple(
+  Direction(
+    name,
+    source,
+    target,
+    f"{source} -> {target}",
+    cycle=f"{source} -> {target} -> {source}",
+  )
+  for name, source, target in (
+    ("forward", "source", "target"),
+    ("backward", "target", "source"),
+  )
+)
+INVERSE = {"forward": "backward", "backward": "forward"}
 
 
-def create(config: ConfigDict) -> Game:
-  """Returns the game that the config describes.
+@dataclasses.dataclass(frozen=True, eq=False)
+class CycleGAN(Game):
+  """Two generators against two critics.
 
-  Raises:
-    InputError: for values that cannot work.
+  Attributes:
+    generators: by name of direction.
+    objective: of both critics, which are alike.
   """
-  check(config)
-  shapes = data.example_shapes(config.data)
-  weights = config.weights
-  if weights.identity and shapes["source"][-1] != shapes["target"][-1]:
-    raise InputError(
-      "data.source.channels and data.target.channels differ: the identity "
-      "term needs both the same; give them so, or set weights.identity=0.0"
-    )
-  generators = {
-    way: create_generator(config, shapes[end][-1])
-    for way, (_, end) in _WAYS.items()
-  }
-  critic = models.create("Critic", config.critic, config.dtype)
-  objective = objective_lib.create(config, critic)
-  schedule = (("generator", 1), ("critic", 1))
 
-  def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+  generators: Mapping[str, nn.Module]
+  objective: adversarial.Objective
+
+  directions = DIRECTIONS
+
+  @property
+  def schedule(self) -> tuple[Turn, ...]:
+    """One update of the generators, then one of the critics."""
+    return (
+      Turn("generator", self.generator_loss),
+      Turn("critic", self.critic_loss),
+    )
+
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+    """Returns the first params and model state, both by player."""
+    shapes = data.example_shapes(self.config.data)
     params: dict[str, dict] = {"generator": {}, "critic": {}}
     model_state: dict[str, dict] = {"generator": {}, "critic": {"pool": {}}}
     keys = iter(jax.random.split(rng, 4))
-    for way, (start, end) in _WAYS.items():
-      for player, name, network, side in (
-        ("generator", way, generators[way], start),
-        ("critic", end, critic, end),
+    for name, source, target, *_ in DIRECTIONS:
+      for player, key, network, domain in (
+        ("generator", name, self.generators[name], source),
+        ("critic", target, self.objective.critic, target),
       ):
-        x = jnp.zeros((1, *shapes[side]))
-        params[player][name], model_state[player][name] = models.init(
+        x = jnp.zeros((1, *shapes[domain]))
+        params[player][key], model_state[player][key] = models.init(
           network, next(keys), x
         )
-      model_state["critic"]["pool"][end] = pool_lib.create(
-        config.pool_size, shapes[end]
+      model_state["critic"]["pool"][target] = image_pool.create(
+        self.config.pool_size, shapes[target]
       )
     return params, model_state
 
-  def translations(
-    params: Mapping[str, Params], states: dict[str, Any], batch: Batch
-  ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-    """What each generator makes of its source, and of its target."""
-    fakes, same = {}, {}
-    for way, (start, end) in _WAYS.items():
-      if not weights.identity:
-        fakes[way] = run(way, params, states, batch[start])
-      elif config.generator.norm == "batch":
-        fakes[way] = run(way, params, states, batch[start])
-        same[way] = run(way, params, states, batch[end])
-      else:  # nothing is of a batch: both in one pass
-        both = jnp.concatenate([batch[start], batch[end]])
-        both = run(way, params, states, both)
-        fakes[way], same[way] = jnp.split(both, 2)
-    return fakes, same
-
-  def run(
-    way: str, params: Mapping[str, Params], states: dict[str, Any], x: jax.Array
+  def translate(
+    self,
+    name: str,
+    params: Mapping[str, Params],
+    states: dict[str, Any],
+    x: jax.Array,
   ) -> jax.Array:
-    """Applies a generator in training; its new state goes into `states`."""
-    y, states[way] = models.apply(
-      generators[way], params[way], states[way], x, True
+    """Returns translations in training; the new state goes into `states`."""
+    y, states[name] = models.apply(
+      self.generators[name], params[name], states[name], x, train=True
     )
     return y
 
-  def before(state: TrainState, batches: Batch, rng: jax.Array) -> Batch:
+  def translate_all(
+    self, params: Mapping[str, Params], states: dict[str, Any], batch: Batch
+  ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+    """Returns translations of sources and, for the identity, of targets."""
+    fakes, identities = {}, {}
+    for name, source, target, *_ in DIRECTIONS:
+      if not self.config.weights.identity:
+        fakes[name] = self.translate(name, params, states, batch[source])
+      elif self.config.generator.norm == "batch":
+        fakes[name] = self.translate(name, params, states, batch[source])
+        identities[name] = self.translate(name, params, states, batch[target])
+      else:  # no norm couples examples: both in one pass
+        both = jnp.concatenate([batch[source], batch[target]])
+        both = self.translate(name, params, states, both)
+        fakes[name], identities[name] = jnp.split(both, 2)
+    return fakes, identities
+
+  def prepare_step(
+    self, state: TrainState, batches: Batch, rng: jax.Array
+  ) -> Batch:
+    """Adds `fake`, the translations by direction, for the critics."""
     # The generators' turn begins with the same computation, which the compiler
     # makes once.
     states = dict(state.model_state["generator"])
-    batch = {key: batches[key][0] for key in shapes}
-    fakes, _ = translations(state.params["generator"], states, batch)
-    return {**batches, "fake": {way: x[None] for way, x in fakes.items()}}
+    batch = {key: batches[key][0] for key in ("source", "target")}
+    fakes, _ = self.translate_all(state.params["generator"], states, batch)
+    return {**batches, "fake": {name: x[None] for name, x in fakes.items()}}
 
   def generator_loss(
-    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
   ):
+    """Returns the sum over both directions of the weighted terms."""
     own, states = params["generator"], dict(state.model_state["generator"])
-    fakes, same = translations(own, states, batch)
+    fakes, identities = self.translate_all(own, states, batch)
     total, metrics = 0.0, {}
-    for way, (start, end) in _WAYS.items():
-      cycle = run(_BACK[way], own, states, fakes[way])
+    for name, source, target, *_ in DIRECTIONS:
+      cycle = self.translate(INVERSE[name], own, states, fakes[name])
       terms = {
-        "adversarial": objective.generator(
-          params["critic"][end],
-          state.model_state["critic"][end],
-          batch[end],
-          fakes[way],
+        "adversarial": self.objective.generator_loss(
+          params["critic"][target],
+          state.model_state["critic"][target],
+          batch[target],
+          fakes[name],
         ),
-        "cycle": jnp.abs(cycle - batch[start]).mean(),
+        "cycle": jnp.abs(cycle - batch[source]).mean(),
       }
-      if weights.identity:
-        terms["identity"] = jnp.abs(same[way] - batch[end]).mean()
-      for name, value in terms.items():
-        total += weights[name] * value
-        metrics[f"{name}_{way}"] = value
+      if identities:
+        terms["identity"] = jnp.abs(identities[name] - batch[target]).mean()
+      for term, value in terms.items():
+        total += self.config.weights[term] * value
+        metrics[f"{term}_{name}"] = value
     return total, (states, metrics)
 
   def critic_loss(
-    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
   ):
-    own, states = params["critic"], dict(state.model_state["critic"])
+    """Returns the sum of both critics' sides of the objective."""
+    states = dict(state.model_state["critic"])
     states["pool"] = dict(states["pool"])
     total, metrics = 0.0, {}
-    for i, (way, (_, end)) in enumerate(_WAYS.items()):
-      pool_rng, rng_ = jax.random.split(jax.random.fold_in(rng, i))
-      fake, states["pool"][end] = pool_lib.query(
-        states["pool"][end], batch["fake"][way], pool_rng
+    for i, (name, _, target, *_) in enumerate(DIRECTIONS):
+      pool_rng, loss_rng = jax.random.split(jax.random.fold_in(rng, i))
+      fake, states["pool"][target] = image_pool.query(
+        states["pool"][target], batch["fake"][name], pool_rng
       )
-      loss, (states[end], found) = objective.critic(
-        own[end], states[end], batch[end], fake, rng_
+      loss, (states[target], values) = self.objective.critic_loss(
+        params["critic"][target], states[target], batch[target], fake, loss_rng
       )
       total += loss
-      metrics |= {f"{name}_{end}": value for name, value in found.items()}
+      metrics |= {f"{key}_{target}": value for key, value in values.items()}
     return total, (states, metrics)
 
   def sample(
+    self,
     params: Mapping[str, Params],
     model_state: Mapping[str, Any],
     batch: Batch,
     train: bool = False,
   ) -> dict[str, jax.Array]:
-    def go(way: str, x: jax.Array) -> jax.Array:
-      player = params["generator"][way], model_state["generator"][way]
-      return models.apply(generators[way], *player, x, train)[0]
+    """Returns each domain in the batch, translated, and translated back."""
 
-    shown = {}
-    for way in _DIRECTIONS:
-      if way.source in batch:
-        there = go(way.name, batch[way.source])
-        shown |= {way.source: batch[way.source], way.output: there}
-        shown[way.cycle] = go(_BACK[way.name], there)
-    return shown
+    def translate(name: str, x: jax.Array) -> jax.Array:
+      player = params["generator"][name], model_state["generator"][name]
+      return models.apply(self.generators[name], *player, x, train=train)[0]
 
-  return Game(
-    init=init,
-    losses={"generator": generator_loss, "critic": critic_loss},
-    optimizers=optimizers.of_players(config, schedule),
-    schedule=schedule,
-    sample=sample,
-    ema=averaged(config),
-    before=before,
-    directions=_DIRECTIONS,
+    images = {}
+    for name, source, _, output, cycle in DIRECTIONS:
+      if source in batch:
+        fake = translate(name, batch[source])
+        images |= {source: batch[source], output: fake}
+        images[cycle] = translate(INVERSE[name], fake)
+    return images
+
+
+def create(config: ConfigDict) -> CycleGAN:
+  """Returns the game that a config describes.
+
+  Raises:
+    InputError: for values that cannot work.
+  """
+  check_translation(config)
+  shapes = data.example_shapes(config.data)
+  if config.weights.identity and shapes["source"][-1] != shapes["target"][-1]:
+    raise InputError(
+      "data.source.channels and data.target.channels differ: the identity "
+      "term needs both the same; give them so, or set weights.identity=0.0"
+    )
+  critic = models.create("Critic", config.critic, config.dtype, "critic")
+  return CycleGAN(
+    config,
+    optimizers.of_players(config, {"generator": 1, "critic": 1}),
+    {
+      direction.name: create_generator(config, shapes[direction.target][-1])
+      for direction in DIRECTIONS
+    },
+    adversarial.create(config, critic),
   )
 
 

@@ -12,27 +12,23 @@ whose weights are `weights.adversarial`, `constancy`, `identity` and
 hold `source` and `target`, both `[B, H, W, C]` in [-1, 1].
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import data, models
 from jaxgan.algorithms import classifier
-from jaxgan.algorithms.one_sided import (
-  FORWARD,
-  IDENTITY,
-  averaged,
-  check_domains,
-  check_norms,
-)
+from jaxgan.algorithms.one_sided import FORWARD, check_translation
+from jaxgan.checks import one_of
 from jaxgan.config import shared_config
 from jaxgan.data import presets
 from jaxgan.errors import InputError
-from jaxgan.evaluation import classifiers
 from jaxgan.game import (
   Batch,
   Direction,
@@ -40,17 +36,19 @@ from jaxgan.game import (
   Params,
   Pretrained,
   TrainState,
+  Turn,
 )
 from jaxgan.objectives import optimizers
 
 CLASSES = ("fake_source", "fake_target", "real")  # of the critic
+IDENTITY = Direction("identity", "target", "target", "target -> target")
 
 
 def total_variation(images: jax.Array) -> jax.Array:
-  """The mean length of the gradient of images `[B, H, W, C]` (eq. 8, B = 1).
+  """Returns the mean length of images' gradients, `[B, H, W, C]` (eq. 8).
 
-  The paper's sum over pixels is a mean here, as are the squared distances of
-  its other terms. Where an image is flat, its gradient is 0.
+  B is 1, and the paper's sum over pixels is a mean here, as are the squared
+  distances of its other terms. Where an image is flat, its gradient is 0.
   """
   down = images[:, 1:, :-1] - images[:, :-1, :-1]
   right = images[:, :-1, 1:] - images[:, :-1, :-1]
@@ -60,20 +58,20 @@ def total_variation(images: jax.Array) -> jax.Array:
 
 
 def squared(a: jax.Array, b: jax.Array) -> jax.Array:
-  """The mean squared difference."""
+  """Returns the mean squared difference."""
   return jnp.square(a - b).mean()
 
 
 def cosine(a: jax.Array, b: jax.Array) -> jax.Array:
-  """The mean of 1 - cos of the angles of features, both `[B, D]`."""
+  """Returns the mean of 1 - cos of the angles of features, both `[B, D]`."""
   return (1 - optax.losses.cosine_similarity(a, b, epsilon=1e-6)).mean()
 
 
 _DISTANCES = {"squared": squared, "cosine": cosine}
 
 
-def fitted(images: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
-  """Images `[B, H, W, C]` with the height, width and channels of `shape`."""
+def match_shape(images: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+  """Returns images `[B, H, W, C]` resized to `shape`, `(H, W, C)`."""
   if images.shape[-1] > shape[-1]:  # as Pillow makes them grey
     images = images @ jnp.array([[0.299], [0.587], [0.114]], images.dtype)
   images = jnp.broadcast_to(images, (*images.shape[:3], shape[-1]))
@@ -82,187 +80,216 @@ def fitted(images: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
   return images
 
 
-def create(config: ConfigDict) -> Game:
-  """Returns the game that the config describes.
+@dataclasses.dataclass(frozen=True, eq=False)
+class DTN(Game):
+  """A generator from frozen features against a critic of three classes.
 
-  Raises:
-    InputError: for values that cannot work.
+  Attributes:
+    features: the frozen network f.
+    generator: g.
+    critic: of three classes.
   """
-  _check(config)
-  shapes = data.example_shapes(config.data)
-  seen = _shape(config)
-  net = models.create("Classifier", config.features.network, config.dtype)
-  generator = models.create(
-    "Generator", config.generator, config.dtype, shape=shapes["target"]
-  )
-  critic = models.create(
-    "Critic", config.critic, config.dtype, outputs=len(CLASSES)
-  )
-  weights, distance = config.weights, _DISTANCES[config.features.distance]
-  schedule = (("critic", config.n_critic), ("generator", config.n_generator))
+
+  features: nn.Module
+  generator: nn.Module
+  critic: nn.Module
+
+  directions = (FORWARD, IDENTITY)
+
+  @property
+  def schedule(self) -> tuple[Turn, ...]:
+    """The critic's updates, then those of the generator."""
+    return (
+      Turn("critic", self.critic_loss, self.config.n_critic),
+      Turn("generator", self.generator_loss, self.config.n_generator),
+    )
+
+  @property
+  def pretrained(self) -> dict[str, Pretrained]:
+    """The classifier of the source whose features f has."""
+    own = self.config.features
+    source = data.domain(self.config.data, "source")
+    return {
+      "features": Pretrained(
+        own.network, feature_shape(self.config), own.workdir, source
+      )
+    }
+
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+    """Returns the first params and model state, both by player."""
+    image = jnp.zeros((1, *data.example_shapes(self.config.data)["target"]))
+    seen = jnp.zeros((1, *feature_shape(self.config)))
+    (features, _), _ = jax.eval_shape(
+      lambda: self.features.init_with_output(rng, seen, train=False)
+    )
+    networks = {
+      "features": (self.features, seen),
+      "generator": (self.generator, jnp.zeros(features.shape)),
+      "critic": (self.critic, image),
+    }
+    return models.init_players(rng, networks)
 
   def embed(
+    self,
     params: Mapping[str, Params],
     model_state: Mapping[str, Any],
     images: jax.Array,
   ) -> jax.Array:
-    own = params["features"], model_state["features"]
-    return models.apply(net, *own, fitted(images, seen), False)[0][0]
+    """Returns f of images `[B, H, W, C]`, `[B, D]`."""
+    images = match_shape(images, feature_shape(self.config))
+    player = params["features"], model_state["features"]
+    return models.apply(self.features, *player, images, train=False)[0][0]
 
   def generate(
-    params: Mapping[str, Params], state: TrainState, batch: Batch
+    self, params: Mapping[str, Params], state: TrainState, batch: Batch
   ) -> tuple[dict[str, jax.Array], jax.Array, Any]:
-    """G of both domains, f of the source, and the new model state of g.
+    """Returns G of both domains, f of the source, and g's new model state.
 
     In one pass, so that batch norm has the statistics of both, as its running
     ones are, with which images of either are translated later.
     """
-    both = [
-      embed(params, state.model_state, batch[key])
+    features = [
+      self.embed(params, state.model_state, batch[key])
       for key in ("source", "target")
     ]
-    made, model_state = models.apply(
-      generator,
+    images, model_state = models.apply(
+      self.generator,
       params["generator"],
       state.model_state["generator"],
-      jnp.concatenate(both),
-      True,
+      jnp.concatenate(features),
+      train=True,
     )
-    fakes = dict(zip(CLASSES, jnp.split(made, 2), strict=False))
-    return fakes, both[0], model_state
+    fakes = dict(zip(CLASSES, jnp.split(images, 2), strict=False))
+    return fakes, features[0], model_state
 
   def classify(
-    params: Params, model_state: Any, images: Mapping[str, jax.Array]
+    self, params: Params, model_state: Any, images: Mapping[str, jax.Array]
   ) -> tuple[dict[str, jax.Array], Any]:
-    """Logits `[B, 3]` of each entry, with batch norm each by itself."""
-    apart = config.critic.norm == "batch"
+    """Returns logits `[B, 3]` of each entry, with batch norm each by itself."""
+    separately = self.config.critic.norm == "batch"
     logits, model_state = models.apply_each(
-      critic, params, model_state, list(images.values()), apart
+      self.critic, params, model_state, list(images.values()), separately
     )
     return dict(zip(images, logits, strict=True)), model_state
 
-  def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    rngs = jax.random.split(rng, 3)
-    images = jnp.zeros((1, *seen))
-    own = models.init(net, rngs[0], images)
-    features, _ = models.apply(net, *own, images, False)[0]
-    found = {
-      "features": own,
-      "generator": models.init(generator, rngs[1], features),
-      "critic": models.init(critic, rngs[2], jnp.zeros((1, *shapes["target"]))),
-    }
-    return tuple({k: x[i] for k, x in found.items()} for i in range(2))
-
-  def pretrained() -> dict[str, tuple[Params, Any]]:
-    own = config.features
-    source = data.domain(config.data, "source")
-    spec = Pretrained(own.network, seen, own.workdir, source)
-    return {"features": classifiers.weights_of(spec)}
-
-  def before(state: TrainState, batches: Batch, rng: jax.Array) -> Batch:
+  def prepare_step(
+    self, state: TrainState, batches: Batch, rng: jax.Array
+  ) -> Batch:
+    """Adds `fake_source` and `fake_target`, which the critic sees."""
     # The generator's turn begins with the same computation, which the compiler
     # makes once; it leaves out those that the critic does not see.
     fakes = [
-      generate(state.params, state, jax.tree.map(lambda x, i=i: x[i], batches))
+      self.generate(
+        state.params, state, jax.tree.map(lambda x, i=i: x[i], batches)
+      )[0]
       for i in range(len(batches["source"]))
     ]
-    return batches | jax.tree.map(
-      lambda *x: jnp.stack(x), *(x[0] for x in fakes)
-    )
+    return batches | jax.tree.map(lambda *x: jnp.stack(x), *fakes)
 
   def critic_loss(
-    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
   ):
+    """Returns the cross entropy of the three classes (eq. 3)."""
     images = {key: batch[key] for key in CLASSES[:2]}
     images["real"] = batch["target"]
-    logits, model_state = classify(
+    logits, model_state = self.classify(
       params["critic"], state.model_state["critic"], images
     )
     total, metrics = 0.0, {}
     for label, name in enumerate(CLASSES):
-      own = jax.nn.log_softmax(logits[name])[..., label]
-      total -= own.mean()
-      metrics[name] = jnp.exp(own).mean()
+      log_probability = jax.nn.log_softmax(logits[name])[..., label]
+      total -= log_probability.mean()
+      metrics[name] = jnp.exp(log_probability).mean()
     return total, (model_state, metrics)
 
   def generator_loss(
-    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
   ):
-    fakes, features, model_state = generate(params, state, batch)
-    logits, _ = classify(params["critic"], state.model_state["critic"], fakes)
+    """Returns the weighted sum of the four terms (eqs. 4 to 8)."""
+    fakes, features, model_state = self.generate(params, state, batch)
+    logits, _ = self.classify(
+      params["critic"], state.model_state["critic"], fakes
+    )
     real = CLASSES.index("real")
-    made = embed(params, state.model_state, fakes["fake_source"])
+    fake_features = self.embed(params, state.model_state, fakes["fake_source"])
+    distance = _DISTANCES[self.config.features.distance]
     metrics = {
       "adversarial": -sum(
-        jax.nn.log_softmax(own)[..., real].mean() for own in logits.values()
+        jax.nn.log_softmax(x)[..., real].mean() for x in logits.values()
       ),
-      "constancy": distance(features, made),
+      "constancy": distance(features, fake_features),
       "identity": squared(fakes["fake_target"], batch["target"]),
       "total_variation": total_variation(jnp.concatenate(list(fakes.values()))),
     }
     # Not multiplied by 0 but left out, so that it costs no gradient.
+    weights = self.config.weights
     total = sum(weights[key] * metrics[key] for key in weights if weights[key])
     return total, (model_state, metrics)
 
   def sample(
+    self,
     params: Mapping[str, Params],
     model_state: Mapping[str, Any],
     batch: Batch,
     train: bool = False,
   ) -> dict[str, jax.Array]:
-    shown = {}
-    for start, result in (("source", FORWARD), ("target", IDENTITY)):
-      if start in batch:
-        x = embed(params, model_state, batch[start])
-        own = params["generator"], model_state["generator"]
-        made, _ = models.apply(generator, *own, x, train)
-        shown |= {start: batch[start], result: made}
-    return shown
+    """Returns the images of each domain in the batch, and G of them."""
+    images = {}
+    for _, source, _, output, _ in self.directions:
+      if source in batch:
+        features = self.embed(params, model_state, batch[source])
+        player = params["generator"], model_state["generator"]
+        fake, _ = models.apply(self.generator, *player, features, train=train)
+        images |= {source: batch[source], output: fake}
+    return images
 
-  return Game(
-    init=init,
-    losses={"critic": critic_loss, "generator": generator_loss},
-    optimizers=optimizers.of_players(config, schedule),
-    schedule=schedule,
-    sample=sample,
-    ema=averaged(config),
-    before=before,
-    directions=(
-      Direction("forward", "source", "target", FORWARD),
-      Direction("identity", "target", "target", IDENTITY),
+
+def create(config: ConfigDict) -> DTN:
+  """Returns the game that a config describes.
+
+  Raises:
+    InputError: for values that cannot work.
+  """
+  _check(config)
+  shape = data.example_shapes(config.data)["target"]
+  return DTN(
+    config,
+    optimizers.of_players(
+      config, {"critic": config.n_critic, "generator": config.n_generator}
     ),
-    pretrained=pretrained,
-    embed=embed,
+    models.create(
+      "Classifier", config.features.network, config.dtype, "features.network"
+    ),
+    models.create(
+      "Generator", config.generator, config.dtype, "generator", shape=shape
+    ),
+    models.create(
+      "Critic", config.critic, config.dtype, "critic", outputs=len(CLASSES)
+    ),
   )
 
 
-def _shape(config: ConfigDict) -> tuple[int, int, int]:
-  """Of the images that f sees."""
-  own, source = config.features, data.example_shapes(config.data)["source"]
-  side = (own.image_size,) * 2 if own.image_size else source[:2]
-  return (*side, own.channels or source[2])
+def feature_shape(config: ConfigDict) -> tuple[int, int, int]:
+  """Returns the shape `(H, W, C)` of the images that f sees."""
+  features, source = config.features, data.example_shapes(config.data)["source"]
+  side = features.image_size
+  height, width = (side, side) if side else source[:2]
+  return height, width, features.channels or source[2]
 
 
 def _check(config: ConfigDict) -> None:
-  check_domains(config)
-  check_norms(
-    config,
-    generator=("batch", "layer", "none"),
-    critic=("batch", "layer", "spectral", "none"),
-  )
-  own = config.features
-  if own.distance not in _DISTANCES:
+  check_translation(config)
+  features = config.features
+  one_of("features.distance", features.distance, _DISTANCES)
+  if features.image_size != 0 and features.image_size < 4:
     raise InputError(
-      f"features.distance={own.distance!r}: choose one of {list(_DISTANCES)}"
+      f"features.image_size={features.image_size}: give 4 or more, or 0 for "
+      "the source's"
     )
-  if own.image_size != 0 and own.image_size < 4:
+  if features.channels not in (0, 1, 3):
     raise InputError(
-      f"features.image_size={own.image_size}: give 4 or more, or 0 for the "
+      f"features.channels={features.channels}: give 1 or 3, or 0 for the "
       "source's"
-    )
-  if own.channels not in (0, 1, 3):
-    raise InputError(
-      f"features.channels={own.channels}: give 1 or 3, or 0 for the source's"
     )
   if not any(config.weights.values()):
     raise InputError("all weights are 0: give one above 0")

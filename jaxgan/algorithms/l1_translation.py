@@ -8,17 +8,17 @@ of 0 it is a plain GAN between the sets; with a large one G is the identity.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.one_sided import one_sided, translation_config
-from jaxgan.game import Game
+from jaxgan.algorithms import one_sided
+from jaxgan.algorithms.one_sided import OneSided, translation_config
 
 
-def create(config: ConfigDict) -> Game:
-  """Returns the game that the config describes.
+def create(config: ConfigDict) -> OneSided:
+  """Returns the game that a config describes.
 
   Raises:
     InputError: for values that cannot work.
   """
-  return one_sided(config, toward="source")
+  return one_sided.create(config, OneSided)
 
 
 def default_config(preset: str) -> ConfigDict:

@@ -1,99 +1,137 @@
 """OT-GAN: Salimans et al. 2018 (arXiv:1803.05573).
 
 Both players move the minibatch energy distance between real and generated
-images (`jaxgan/transport.py`), measured in features that the critic learns:
-the generator down, and less often, the critic up. Batches hold `image`,
+images (`jaxgan/objectives/transport.py`), measured in features that the critic
+learns: the generator down, and less often, the critic up. Batches hold `image`,
 `[B, H, W, C]` in [-1, 1], or `[B, D]`.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+from flax import linen as nn
 from jax import lax
 from ml_collections import ConfigDict
 
-from jaxgan import models
-from jaxgan.config import flatten, shared_config
+from jaxgan import models, xla_cpu
+from jaxgan.algorithms.from_latents import FromLatents
+from jaxgan.checks import at_least
+from jaxgan.config import shared_config
 from jaxgan.data import example_shape, presets
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Game, Params, TrainState, example_keys
-from jaxgan.models import latents
+from jaxgan.game import Batch, Metrics, Params, TrainState, Turn, example_keys
 from jaxgan.objectives import optimizers
 from jaxgan.objectives.transport import energy_distance
 
 
-def create(config: ConfigDict) -> Game:
-  """Returns the game that the config describes.
+@dataclasses.dataclass(frozen=True, eq=False)
+class OTGAN(FromLatents):
+  """A generator and a critic that move one distance.
+
+  Attributes:
+    critic: the network of the features.
+  """
+
+  critic: nn.Module
+
+  @property
+  def schedule(self) -> tuple[Turn, ...]:
+    """One update of the critic, then those of the generator."""
+    return (
+      Turn("critic", self.critic_loss),
+      Turn("generator", self.generator_loss, self.config.n_generator),
+    )
+
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
+    """Returns the first params and model state, which depend on the images."""
+    rng, *rngs = jax.random.split(rng, 3)
+    images = batch["image"]
+    latents = self.inputs(jax.random.split(rng, len(images)))["latent"]
+    params, model_state = {}, {}
+    for player, network, key, x in (
+      ("generator", self.generator, rngs[0], latents),
+      ("critic", self.critic, rngs[1], images),
+    ):
+      params[player], model_state[player] = models.init(network, key, x)
+      if model_state[player]:
+        raise InputError(
+          f"{player}: OT-GAN has no use for batch or spectral norm: write "
+          "norm='none' or 'layer' into its entry of the config, and no "
+          "spectral_norm"
+        )
+    features, _ = models.apply(
+      self.critic, params["critic"], {}, images, train=True
+    )
+    if features.ndim != 2:
+      raise InputError(
+        f"critic.name={self.config.critic.name!r} makes logits, where OT-GAN "
+        "needs features: set 'ot_gan', or give an mlp critic.outputs"
+      )
+    return params, model_state
+
+  def prepare_step(
+    self, state: TrainState, batches: Batch, rng: jax.Array
+  ) -> Batch:
+    """Returns the minibatches as they are: each turn makes its own fakes."""
+    return batches
+
+  def distance(
+    self, params: Mapping[str, Params], batch: Batch, rng: jax.Array
+  ) -> tuple[jax.Array, Metrics]:
+    """Returns the energy distance of the batch and as many fakes."""
+
+    def embed(images: jax.Array) -> jax.Array:
+      return models.apply(
+        self.critic, params["critic"], {}, images, train=True
+      )[0]
+
+    def embed_fakes(z: jax.Array) -> jax.Array:
+      player = params["generator"], {}
+      return embed(models.apply(self.generator, *player, z, train=True)[0])
+
+    images, chunk = batch["image"], self.config.chunk_size
+    latents = self.inputs(example_keys(rng, len(images)))["latent"]
+    return energy_distance(
+      in_chunks(embed, images, chunk),
+      in_chunks(embed_fakes, latents, chunk),
+      **self.config.transport,
+    )
+
+  def critic_loss(
+    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+  ):
+    """Returns minus the distance."""
+    distance, metrics = self.distance(params, batch, rng)
+    return -distance, ({}, metrics)
+
+  def generator_loss(
+    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+  ):
+    """Returns the distance."""
+    distance, metrics = self.distance(params, batch, rng)
+    return distance, ({}, metrics)
+
+
+def create(config: ConfigDict) -> OTGAN:
+  """Returns the game that a config describes.
 
   Raises:
     InputError: for values that cannot work.
   """
   check(config)
   shape = example_shape(config.data)
-  generator = models.create(
-    "Generator", config.generator, config.dtype, shape=shape
-  )
-  critic = models.create("Critic", config.critic, config.dtype)
-
-  def draw(keys: jax.Array) -> jax.Array:
-    return latents.draw(config.latent, keys, config.latent_size)
-
-  def init(rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    rng, generator_rng, critic_rng = jax.random.split(rng, 3)
-    z = draw(jax.random.split(rng, len(batch["image"])))
-    params, model_state = {}, {}
-    for player, network, key, x in (
-      ("generator", generator, generator_rng, z),
-      ("critic", critic, critic_rng, batch["image"]),
-    ):
-      params[player], model_state[player] = models.init(network, key, x)
-      if model_state[player]:
-        raise InputError(
-          f"{player}: OT-GAN has no use for batch or spectral norm: write "
-          "norm='none' or 'layer' into its entry of the config"
-        )
-    features = models.apply(critic, params["critic"], {}, batch["image"], True)
-    if features[0].ndim != 2:
-      raise InputError(
-        f"critic.name={config.critic.name!r} makes logits, where OT-GAN needs "
-        "features: set 'ot_gan', or give an mlp critic.outputs"
-      )
-    return params, model_state
-
-  def distance(
-    params: Mapping[str, Params], state: TrainState, batch: Batch, rng
-  ):
-    def embed(images: jax.Array) -> jax.Array:
-      return models.apply(critic, params["critic"], {}, images, True)[0]
-
-    def embed_fakes(z: jax.Array) -> jax.Array:
-      return embed(models.apply(generator, params["generator"], {}, z, True)[0])
-
-    images, chunk = batch["image"], config.chunk_size
-    z = draw(example_keys(rng, len(images)))
-    return energy_distance(
-      in_chunks(embed, images, chunk),
-      in_chunks(embed_fakes, z, chunk),
-      **config.transport,
-    )
-
-  def moved(sign: int):
-    def loss(*args: Any):
-      value, metrics = distance(*args)
-      return sign * value, ({}, metrics)
-
-    return loss
-
-  schedule = (("critic", 1), ("generator", config.n_generator))
-  return Game(
-    init=init,
-    losses={"critic": moved(-1), "generator": moved(1)},
-    optimizers=optimizers.of_players(config, schedule),
-    schedule=schedule,
-    sample=models.sampler(generator),
-    inputs=lambda keys: {"latent": draw(keys)},
+  return OTGAN(
+    config,
+    optimizers.of_players(
+      config, {"critic": 1, "generator": config.n_generator}
+    ),
+    models.create(
+      "Generator", config.generator, config.dtype, "generator", shape=shape
+    ),
+    models.create("Critic", config.critic, config.dtype, "critic"),
   )
 
 
@@ -117,8 +155,7 @@ def in_chunks(
     lambda _, chunk: (None, jax.checkpoint(function)(chunk)),
     None,
     x.reshape(count, -1, *x.shape[1:]),
-    # As in train_step.py.
-    unroll=0 if jax.default_backend() == "cpu" else 1,
+    unroll=xla_cpu.on_cpu(),  # as in train_step.py
   )
   return results.reshape(len(x), *results.shape[2:])
 
@@ -129,32 +166,46 @@ def check(config: ConfigDict) -> None:
   Raises:
     InputError: with a remedy.
   """
-  values = flatten(config)
-  at_least_1 = (lambda x: x >= 1, "give at least 1")
-  for key, (good, remedy) in {
-    "latent": (
-      lambda x: x in latents.PRIORS,
-      f"choose one of {list(latents.PRIORS)}",
+  for key in ("latent_size", "n_generator"):
+    at_least(key, config[key], 1)
+  at_least("chunk_size", config.chunk_size, 0, zero="all at once")
+  transport = config.transport
+  at_least("transport.max_iterations", transport.max_iterations, 1)
+  for key, value, good, remedy in (
+    (
+      "batch_size",
+      config.batch_size,
+      config.batch_size % 2 == 0,
+      "give an even number, for two halves",
     ),
-    "latent_size": at_least_1,
-    "n_generator": at_least_1,
-    "batch_size": (lambda x: x % 2 == 0, "give an even number, for two halves"),
-    "chunk_size": (lambda x: x >= 0, "give 0 (all at once) or more"),
-    "transport.epsilon": (
-      lambda x: 1e-6 <= x <= 1e3,
+    (
+      "transport.epsilon",
+      transport.epsilon,
+      1e-6 <= transport.epsilon <= 1e3,
       "give a value from 1e-6 to 1000",
     ),
-    "transport.momentum": (lambda x: 1 <= x < 2, "give 1 (none) to below 2"),
-    "transport.annealing": (
-      _is_annealing,
+    (
+      "transport.momentum",
+      transport.momentum,
+      1 <= transport.momentum < 2,
+      "give 1 (none) to below 2",
+    ),
+    (
+      "transport.annealing",
+      transport.annealing,
+      _is_annealing(transport.annealing),
       "give (factor, decay), the factor above 0 and the decay in (0, 1); or "
       "(1.0, 1.0) for none",
     ),
-    "transport.max_iterations": at_least_1,
-    "transport.threshold": (lambda x: 0 <= x < math.inf, "give 0 or more"),
-  }.items():
-    if not good(values[key]):
-      raise InputError(f"{key}={values[key]}: {remedy}")
+    (
+      "transport.threshold",
+      transport.threshold,
+      0 <= transport.threshold < math.inf,
+      "give 0 or more",
+    ),
+  ):
+    if not good:
+      raise InputError(f"{key}={value}: {remedy}")
 
 
 def _is_annealing(x: Any) -> bool:

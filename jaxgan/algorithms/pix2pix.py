@@ -6,17 +6,83 @@ Its noise is that of dropout, which stays on when it is used, as do, after
 training with batches of one, the statistics of the batch (section 3.3).
 """
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms.one_sided import one_sided, translation_config
+from jaxgan import models
+from jaxgan.algorithms import one_sided
+from jaxgan.algorithms.one_sided import (
+  OneSided,
+  translation_config,
+  with_source_and_target,
+)
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Game
+from jaxgan.game import Batch, Params, TrainState, example_keys
 
 
-def create(config: ConfigDict) -> Game:
-  """Returns the game that the config describes.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pix2Pix(OneSided):
+  """A one-sided translator of pairs, with noise."""
+
+  l1_target = "target"
+
+  def critic_input(self, batch: Batch, images: jax.Array) -> jax.Array:
+    """Returns images beside their sources, `[B, H, W, 2 C]`."""
+    return jnp.concatenate([batch["source"], images], axis=-1)
+
+  def prepare_step(
+    self, state: TrainState, batches: Batch, rng: jax.Array
+  ) -> Batch:
+    """Adds `noise`, the units that dropout keeps, and `fake`."""
+    rngs = jax.random.split(rng, len(batches["source"]))
+    noise = [
+      self.generator.noise(example_keys(key, len(x)), x.shape[1:])
+      for key, x in zip(rngs, batches["source"], strict=True)
+    ]
+    noise = jax.tree.map(lambda *x: jnp.stack(x), *noise)
+    return super().prepare_step(state, {**batches, "noise": noise}, rng)
+
+  def inputs(self, keys: jax.Array) -> Batch:
+    """Returns `latent`, from which the noise of an image is drawn."""
+    return {"latent": jax.random.key_data(keys)}
+
+  def sample(
+    self,
+    params: Mapping[str, Params],
+    model_state: Mapping[str, Any],
+    batch: Batch,
+    train: bool = False,
+  ) -> dict[str, jax.Array]:
+    """Returns source, translation, and target if there is one.
+
+    With a latent, the noise is on, and batch norm has the statistics of the
+    image alone if it was trained on batches of one, else the running ones.
+    Without, there is no noise, and these.
+    """
+    if "latent" not in batch:
+      return super().sample(params, model_state, batch, train)
+    player = params["generator"], model_state["generator"]
+    generator = self.generator.clone(axis=None)
+
+    def translate(x: jax.Array, latent: jax.Array) -> jax.Array:
+      keys = jax.random.wrap_key_data(latent[None])
+      noise = self.generator.noise(keys, x.shape)
+      images, _ = models.apply(
+        generator, *player, x[None], noise, train=self.config.batch_size == 1
+      )
+      return images[0]
+
+    images = jax.vmap(translate)(batch["source"], batch["latent"])
+    return with_source_and_target(batch, images)
+
+
+def create(config: ConfigDict) -> Pix2Pix:
+  """Returns the game that a config describes.
 
   Raises:
     InputError: for values that cannot work.
@@ -26,11 +92,13 @@ def create(config: ConfigDict) -> Game:
       "pix2pix learns from pairs: choose a preset of such, as 'outlines' or "
       "'pairs', or configs/cyclegan.py"
     )
-
-  def with_source(batch: Batch, images: jax.Array) -> jax.Array:
-    return jnp.concatenate([batch["source"], images], axis=-1)
-
-  return one_sided(config, toward="target", sees=with_source, noisy=True)
+  game = one_sided.create(config, Pix2Pix)
+  if not hasattr(game.generator, "noise"):
+    raise InputError(
+      f"generator.name={config.generator.name!r} makes no noise, which Pix2Pix "
+      "needs: give 'unet'"
+    )
+  return game
 
 
 def default_config(preset: str) -> ConfigDict:

@@ -99,6 +99,8 @@ def _slim(run: RestoredRun, ema: bool) -> tuple[ConfigDict, Any]:
       player: optimizer.init(params[player])
       for player, optimizer in algorithm.optimizers.items()
     },
-    ema_params={player: params[player] for player in algorithm.ema},
-    ema_model_state={player: model_state[player] for player in algorithm.ema},
+    ema_params={player: params[player] for player in algorithm.averaged},
+    ema_model_state={
+      player: model_state[player] for player in algorithm.averaged
+    },
   )

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.interpreters import partial_eval
 from ml_collections import ConfigDict
 
@@ -68,7 +67,7 @@ def compile_step(config: ConfigDict) -> CompiledStep:
   first = source[np.arange(min(64, len(source)))]
   state = init(jax.random.key(config.seed), unaugmented(first, config.data))
   flops = _step_flops(config, game, step, state, source)
-  parameters = optax.tree.size(state.params)
+  parameters = sum(x.size for x in jax.tree.leaves(state.params))
   pipeline = input_pipeline.create(source, config, updates, mapping)
   mapped = pipeline.map_step(step)
   state, batch = mapping.replicate(state), next(pipeline.inputs(0))
@@ -132,7 +131,7 @@ def _step_flops(
       for key, shape in data.example_shapes(config.data).items()
     }
     key = jax.random.key(0)
-    flops -= count_flops(game.before, state, floats, key) / updates
+    flops -= count_flops(game.prepare_step, state, floats, key) / updates
   return flops
 
 

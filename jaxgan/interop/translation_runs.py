@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms, data
@@ -37,19 +37,19 @@ _PLACES: dict[str, dict[str, tuple[str, ...]]] = {
 # As in the files of the same names in configs/.
 _VALUES: dict[str, dict[str, Any]] = {
   "cyclegan": {
-    "loss": "least_squares",
+    "loss": {"name": "least_squares"},
     "weights": {"adversarial": 2.0, "cycle": 10.0, "identity": 5.0},
     "pool_size": 50,
     "steps": 267_000,
   },
   "pix2pix": {
-    "loss": "non_saturating",
+    "loss": {"name": "non_saturating"},
     "weights": {"adversarial": 1.0, "l1": 100.0},
     "n_critic": 1,
     "steps": 80_000,
   },
   "l1_translation": {
-    "loss": "non_saturating",
+    "loss": {"name": "non_saturating"},
     "weights": {"adversarial": 1.0, "l1": 0.2},
     "n_critic": 1,
     "steps": 2000,
@@ -167,7 +167,7 @@ def create_state(
     for key, tree in trees.items():
       trees[key] = _placed(tree, place, getattr(network, key))
   averages = {
-    f"ema_{key}": {player: tree[player] for player in algorithm.ema}
+    f"ema_{key}": {player: tree[player] for player in algorithm.averaged}
     for key, tree in trees.items()
   }
   return state.replace(**trees, **averages)
@@ -227,7 +227,7 @@ def _form(architecture: Architecture) -> str:
 
 def _summary(network: Network) -> str:
   form = network.architecture
-  count = optax.tree.size(network.params)
+  count = sum(x.size for x in flatten_dict(network.params).values())
   note = f"; {form.note}" if form.note else ""
   return (
     f"{_form(form)}, {form.inputs} channels to {form.outputs}, {count:,} "

@@ -1,8 +1,14 @@
-"""Networks: Flax modules named `Generator`, `Critic` or `Classifier`."""
+"""Networks: Flax modules named `Generator`, `Critic` or `Classifier`.
 
-import math
+`config.<player>.name` is a module of this package; all other keys of that entry
+are attributes of the network, which checks them where it uses them.
+"""
+
+import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -14,80 +20,110 @@ from jaxgan.errors import InputError
 
 
 def create(
-  kind: str, config: ConfigDict, dtype: str, **arguments: Any
+  kind: str, config: ConfigDict, dtype: str, player: str, **arguments: Any
 ) -> nn.Module:
   """Returns the network that an entry of the config describes.
 
   Args:
     kind: "Generator", "Critic" or "Classifier".
-    config: `name` is a module of this package; all else are arguments.
+    config: the entry.
     dtype: of the arithmetic.
-    **arguments: others that the network takes.
+    player: the entry's key in the config, for messages.
+    **arguments: other attributes of the network.
 
   Raises:
-    InputError: where there is no such network, or it no such argument, or a
-      size is not positive.
+    InputError: where there is no such network, or the entry has other keys
+      than its attributes.
   """
   arguments |= config.to_dict()
-  for key, value in arguments.items():
-    sizes = value if isinstance(value, tuple) else (value,)
-    if any(type(x) in (int, float) and not 0 < x < math.inf for x in sizes):
-      raise InputError(f"{kind.lower()}.{key}={value}: give more than 0")
   name = arguments.pop("name")
-  try:
-    module = import_module(f"jaxgan.models.{name}")
-    return getattr(module, kind)(dtype=jnp.dtype(dtype), **arguments)
-  except (ImportError, AttributeError, TypeError) as e:
-    raise InputError(f"{kind.lower()} {name!r}: {e}") from e
-
-
-def sampler(generator: nn.Module) -> Callable[..., dict[str, jax.Array]]:
-  """Returns the `Algorithm.sample` of a generator of images from latents."""
-
-  def sample(
-    params: Mapping[str, Any],
-    model_state: Mapping[str, Any],
-    batch: Mapping[str, jax.Array],
-    train: bool = False,
-  ) -> dict[str, jax.Array]:
-    player = params["generator"], model_state["generator"]
-    return {"generated": apply(generator, *player, batch["latent"], train)[0]}
-
-  return sample
+  path = f"jaxgan.models.{name}"
+  network = None
+  if name.isidentifier() and find_spec(path):
+    network = getattr(import_module(path), kind, None)
+  if network is None:
+    raise InputError(
+      f"{player}.name={name!r}: no {kind} in jaxgan/models/{name}.py"
+    )
+  fields = {
+    field.name: field.default is dataclasses.MISSING
+    for field in dataclasses.fields(network)
+    if field.name not in ("parent", "name")
+  }
+  if unknown := sorted(arguments.keys() - fields):
+    raise InputError(
+      f"{player}.name={name!r} has no {unknown[0]!r}, but {', '.join(fields)}"
+    )
+  required = {key for key, is_required in fields.items() if is_required}
+  if missing := sorted(required - arguments.keys()):
+    raise InputError(f"{player}.name={name!r} needs a value of {missing[0]!r}")
+  # Messages of `init` name it so.
+  return network(dtype=jnp.dtype(dtype), name=player, **arguments)
 
 
 def init(
-  module: nn.Module, rng: jax.Array, x: jax.Array
+  module: nn.Module, rng: jax.Array, *inputs: Any
 ) -> tuple[Any, dict[str, Any]]:
-  """Returns a network's params and model state, drawn for inputs like `x`."""
-  variables = dict(module.init(rng, x, train=True))
+  """Returns a network's params and model state, drawn for such inputs.
+
+  Raises:
+    InputError: where its attributes or the inputs cannot work.
+  """
+  try:
+    variables = dict(module.init(rng, *inputs, train=True))
+  except InputError as e:
+    link = "." if re.match(r"\w+=", str(e)) else ": "
+    raise InputError(
+      f"{module.name}{link}{e}" if module.name else str(e)
+    ) from e
   return variables.pop("params"), variables
+
+
+def init_players(
+  rng: jax.Array, players: Mapping[str, tuple[Any, ...]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Returns the params and model state of networks, both by player.
+
+  Args:
+    rng: a key.
+    players: by name, `(module, *inputs)`, see `init`.
+  """
+  params, model_state = {}, {}
+  rngs = jax.random.split(rng, len(players))
+  for (player, (module, *inputs)), key in zip(
+    players.items(), rngs, strict=True
+  ):
+    params[player], model_state[player] = init(module, key, *inputs)
+  return params, model_state
 
 
 def apply(
   module: nn.Module,
   params: Any,
   model_state: Any,
-  x: jax.Array,
+  *inputs: Any,
   train: bool,
-  **others: Any,
-) -> tuple[jax.Array, Any]:
+  rngs: Mapping[str, jax.Array] | None = None,
+  method: str | Callable[..., Any] | None = None,
+) -> tuple[Any, Any]:
   """Returns a network's result, and its model state after it.
 
   Args:
     module: the network.
     params: its parameters.
     model_state: its batch statistics and the like.
-    x: its input, `[B, ...]`.
+    *inputs: pytrees of arrays `[B, ...]`.
     train: whether it is trained.
-    **others: further inputs that it takes.
+    rngs: keys by name, such as "dropout".
+    method: of the module; by default `__call__`.
   """
   return module.apply(
     {"params": params, **model_state},
-    x,
+    *inputs,
     train=train,
     mutable=list(model_state) if train else [],
-    **others,
+    rngs=rngs,
+    method=method,
   )
 
 
@@ -95,8 +131,8 @@ def apply_each(
   module: nn.Module,
   params: Any,
   model_state: Any,
-  batches: Sequence[jax.Array],
-  apart: bool,
+  batches: Sequence[Any],
+  separately: bool,
 ) -> tuple[list[jax.Array], Any]:
   """Returns a network's results of several batches in training.
 
@@ -104,19 +140,18 @@ def apply_each(
     module: the network.
     params: its parameters.
     model_state: its batch statistics and the like.
-    batches: of its inputs, all of one shape.
-    apart: whether it sees one batch after the other, so that what is of a batch
-      does not mix them, and not all in one pass.
+    batches: its input, a pytree, in each of them; all of one shape.
+    separately: pass one batch after the other, so that batch statistics do not
+      mix them; else all of them in one pass.
   """
-  if not apart:
-    x, model_state = apply(
-      module, params, model_state, jnp.concatenate(batches), True
-    )
-    return jnp.split(x, len(batches)), model_state
+  if not separately:
+    joined = jax.tree.map(lambda *x: jnp.concatenate(x), *batches)
+    y, model_state = apply(module, params, model_state, joined, train=True)
+    return jnp.split(y, len(batches)), model_state
   results = []
   for batch in batches:
-    x, model_state = apply(module, params, model_state, batch, True)
-    results.append(x)
+    y, model_state = apply(module, params, model_state, batch, train=True)
+    results.append(y)
   return results, model_state
 
 
@@ -137,7 +172,7 @@ def features(
 
 
 def layer_names(module: nn.Module, x: jax.Array) -> list[str]:
-  """Returns the names that `features` will have."""
+  """Returns the names of the layers that `features` returns for `x`."""
   variables = jax.eval_shape(
     lambda x: module.init(jax.random.key(0), x, train=True, mutable=True), x
   )

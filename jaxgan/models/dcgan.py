@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.checks import positive
 from jaxgan.errors import InputError
 from jaxgan.models.layers.conv import Conv, ConvTranspose, dense
 from jaxgan.models.layers.minibatch_discrimination import (
@@ -65,6 +66,7 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
     n = doublings(self.shape, SIZES)
+    positive(width=self.width, kernel_size=self.kernel_size)
     hidden_bias = self.use_bias and self.norm != "batch"
     features, side = self.width * 2 ** (n - 1), self.shape[0] >> n
     units = side**2 * features
@@ -95,13 +97,14 @@ class Critic(nn.Module):
   """`images [B, S, S, C] -> logits [B]`, or `[B, outputs]` for several.
 
   Attributes: as of `Generator`; `width` is that of the first layer, which has
-  no batch or layer norm, norm may also be "spectral", and `minibatch`
-  is the kernels and dims of `minibatch.MinibatchDiscrimination`.
+  no norm, `spectral_norm` bounds the slope of every layer, and `minibatch` is
+  the kernels and dims of `MinibatchDiscrimination`.
   """
 
   width: int = 64
   kernel_size: int = 4
   norm: str = "batch"
+  spectral_norm: bool = False
   use_bias: bool = False
   minibatch: tuple[int, int] | None = None
   outputs: int = 1
@@ -110,6 +113,7 @@ class Critic(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    positive(width=self.width, kernel_size=self.kernel_size)
     for i in range(doublings(x.shape[1:], SIZES)):
       norm = self.norm if i else "none"
       layer = Conv(
@@ -120,7 +124,7 @@ class Critic(nn.Module):
         kernel_init=self.kernel_init,
         dtype=self.dtype,
       )
-      x = spectral(self.norm, layer, train)(x)
+      x = spectral(self.spectral_norm, layer, train)(x)
       x = nn.leaky_relu(normalize(norm, x, train, self.dtype), 0.2)
       self.sow("intermediates", f"hidden_{i}", x)
     x = x.reshape(x.shape[0], -1)
@@ -129,5 +133,5 @@ class Critic(nn.Module):
     layer = dense(
       self.outputs, self.use_bias, self.kernel_init, dtype=self.dtype
     )
-    x = spectral(self.norm, layer, train)(x).astype(jnp.float32)
+    x = spectral(self.spectral_norm, layer, train)(x).astype(jnp.float32)
     return x[:, 0] if self.outputs == 1 else x

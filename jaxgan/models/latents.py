@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from jaxgan.checks import one_of
+
 PRIORS = {
   "normal": jax.random.normal,
   "uniform": lambda key, shape: jax.random.uniform(
@@ -12,7 +14,12 @@ PRIORS = {
 
 
 def draw(prior: str, keys: jax.Array, size: int) -> jax.Array:
-  """Latents `[B, size]` from a prior of `PRIORS`, one for each key `[B]`."""
+  """Returns latents `[B, size]` from a prior of `PRIORS`, one for each key.
+
+  Raises:
+    InputError: for another prior.
+  """
+  one_of("latent", prior, PRIORS)
   return jax.vmap(lambda key: PRIORS[prior](key, (size,)))(keys)
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.checks import positive
 from jaxgan.game import AXIS
 from jaxgan.models.layers.conv import Conv, dense
 
@@ -39,6 +40,7 @@ class Classifier(nn.Module):
   def __call__(
     self, images: jax.Array, train: bool
   ) -> tuple[jax.Array, jax.Array]:
+    positive(classes=self.classes, widths=self.widths, features=self.features)
     batch, *sides, channels = images.shape
     parts = channels if self.per_channel else 1
     x = images

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.checks import positive
 from jaxgan.errors import InputError
 from jaxgan.models.layers.conv import dense
 from jaxgan.models.layers.minibatch_discrimination import (
@@ -51,6 +52,7 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
     activate = _activation(self.activation)
+    positive(hidden=self.hidden)
     x = z
     for features in self.hidden:
       x = dense(
@@ -68,14 +70,15 @@ class Generator(nn.Module):
 class Critic(nn.Module):
   """`x [B, ...] -> logits [B]`, or features `[B, outputs]`.
 
-  Attributes: as of `Generator`; norm may also be "spectral", `outputs` is None
-  for logits, and `minibatch` is the kernels and dims of
-  `minibatch.MinibatchDiscrimination`.
+  Attributes: as of `Generator`; `spectral_norm` bounds the slope of every
+  layer, `outputs` is None for logits, and `minibatch` is the kernels and dims
+  of `MinibatchDiscrimination`.
   """
 
   hidden: tuple[int, ...] = (512, 256)
   activation: str = "leaky_relu"
   norm: str = "none"
+  spectral_norm: bool = False
   scale: float = 1.0
   outputs: int | None = None
   minibatch: tuple[int, int] | None = None
@@ -85,12 +88,13 @@ class Critic(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     activate = _activation(self.activation)
+    positive(hidden=self.hidden)
     x = x.reshape(x.shape[0], -1) / self.scale
     for i, features in enumerate(self.hidden):
       layer = dense(
         features, self.norm != "batch", self.kernel_init, dtype=self.dtype
       )
-      x = spectral(self.norm, layer, train)(x)
+      x = spectral(self.spectral_norm, layer, train)(x)
       x = activate(normalize(self.norm, x, train, self.dtype))
       self.sow("intermediates", f"hidden_{i}", x)
     if self.minibatch:
@@ -98,7 +102,7 @@ class Critic(nn.Module):
     layer = dense(
       self.outputs or 1, kernel_init=self.kernel_init, dtype=self.dtype
     )
-    x = spectral(self.norm, layer, train)(x)
+    x = spectral(self.spectral_norm, layer, train)(x)
     x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
     return x if self.outputs else x[:, 0]
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.checks import positive
 from jaxgan.models.dcgan import SIZES, doublings
 from jaxgan.models.layers.conv import Conv, WeightNorm, dense
 from jaxgan.models.layers.norms import unit_length
@@ -35,6 +36,7 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
     n = doublings(self.shape, SIZES)
+    positive(width=self.width, kernel_size=self.kernel_size)
     features = self.width * 2**n
     # Each unit has a second one for its gate.
     x = WeightNorm(dense(2 * 16 * features, False, "wide", dtype=self.dtype))(z)
@@ -71,6 +73,7 @@ class Critic(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    positive(width=self.width, kernel_size=self.kernel_size)
     for i in range(doublings(x.shape[1:], SIZES) + 1):
       layer = Conv(
         self.width * 2**i,

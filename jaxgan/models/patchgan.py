@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.checks import positive
 from jaxgan.errors import InputError
 from jaxgan.models.layers.conv import Conv
 from jaxgan.models.layers.norms import normalize, spectral
@@ -22,8 +23,8 @@ class Critic(nn.Module):
   Attributes:
     width: channels of the first layer, doubled by each, up to 8 times.
     layers: of stride 2; two of stride 1 follow.
-    norm: "instance", "batch", "spectral" or "none"; the first and the last
-      layer have no instance or batch norm.
+    norm: see `normalize`; the first and the last layer have none.
+    spectral_norm: whether every layer has spectral norm 1.
     kernel_init: see `layers.initializer`.
     dtype: of the arithmetic.
   """
@@ -31,19 +32,21 @@ class Critic(nn.Module):
   width: int = 64
   layers: int = 3
   norm: str = "instance"
+  spectral_norm: bool = False
   kernel_init: str = "normal"
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     sides, n = x.shape[1:3], self.layers
+    positive(width=self.width, layers=n)
     # Each layer of stride 1 takes a row and a column away.
     if min(sides) >> n < 3:
       fewer = (min(sides) // 3).bit_length() - 1
       raise InputError(
         f"images of {sides[0]}x{sides[1]} are too small for a critic of {n} "
         f"layers: give sides of {3 << n} or more"
-        + (f", or critic.layers={fewer}" if fewer > 0 else "")
+        + (f", or {self.name or 'critic'}.layers={fewer}" if fewer > 0 else "")
       )
 
     def conv(features, stride, use_bias, x):
@@ -56,9 +59,9 @@ class Critic(nn.Module):
         kernel_init=self.kernel_init,
         dtype=self.dtype,
       )
-      return spectral(self.norm, layer, train)(x)
+      return spectral(self.spectral_norm, layer, train)(x)
 
-    hidden_bias = self.norm in ("spectral", "none")
+    hidden_bias = self.norm == "none"
     x = nn.leaky_relu(conv(self.width, 2, True, x), 0.2)
     for i in range(1, n + 1):
       features = self.width * min(2**i, 8)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.checks import positive
 from jaxgan.errors import InputError
 from jaxgan.models.dcgan import doublings
 from jaxgan.models.layers.conv import Conv, dense
@@ -44,6 +45,7 @@ class Block(nn.Module):
     first: a critic's first block, whose input is not activated and whose
       shortcut takes the mean before the convolution.
     norm: see the networks.
+    spectral_norm: see the networks.
     kernel_init: see `layers.initializer`.
     dtype: of the arithmetic.
   """
@@ -51,6 +53,7 @@ class Block(nn.Module):
   features: int
   resample: str
   norm: str
+  spectral_norm: bool
   kernel_init: str
   dtype: Any
   first: bool = False
@@ -70,7 +73,7 @@ class Block(nn.Module):
         gain=gain,
         dtype=self.dtype,
       )
-      return spectral(self.norm, layer, train)(x)
+      return spectral(self.spectral_norm, layer, train)(x)
 
     def activate(x):
       return nn.relu(normalize(self.norm, x, train, self.dtype))
@@ -93,12 +96,13 @@ class Block(nn.Module):
     return shortcut + x
 
 
-def _check_widths(player: str, widths: tuple[int, ...], shape) -> int:
+def _check_widths(widths: tuple[int, ...], shape: tuple[int, ...]) -> int:
   n = doublings(shape, SIZES)
   if len(widths) != n + 1:
     raise InputError(
-      f"{player}.widths={widths}: images of side {shape[0]} need {n + 1} widths"
+      f"widths={widths}: images of side {shape[0]} need {n + 1} widths"
     )
+  positive(widths=widths)
   return n
 
 
@@ -108,7 +112,8 @@ class Generator(nn.Module):
   Attributes:
     shape: `(S, S, C)`, S a power of two from 16 to 256.
     widths: channels of the 4x4 map and of each block, log2(S) - 1 in all.
-    norm: "batch", "layer" or "none".
+    norm: see `normalize`.
+    spectral_norm: whether every block has spectral norm 1.
     kernel_init: see `layers.initializer`.
     dtype: of the arithmetic.
   """
@@ -116,20 +121,26 @@ class Generator(nn.Module):
   shape: tuple[int, int, int]
   widths: tuple[int, ...] = (128, 128, 128, 128)
   norm: str = "batch"
+  spectral_norm: bool = False
   kernel_init: str = "uniform"
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
-    _check_widths("generator", self.widths, self.shape)
+    _check_widths(self.widths, self.shape)
     x = dense(
       16 * self.widths[0], kernel_init=self.kernel_init, dtype=self.dtype
     )(z)
     x = x.reshape(-1, 4, 4, self.widths[0])
     for features in self.widths[1:]:
-      x = Block(features, "up", self.norm, self.kernel_init, self.dtype)(
-        x, train
-      )
+      x = Block(
+        features,
+        "up",
+        self.norm,
+        self.spectral_norm,
+        self.kernel_init,
+        self.dtype,
+      )(x, train)
     x = nn.relu(normalize(self.norm, x, train, self.dtype))
     x = Conv(
       self.shape[-1],
@@ -146,13 +157,14 @@ class Critic(nn.Module):
 
   Attributes: as of `Generator`, but `widths` are those of the blocks: each
   halves the image until it is 8x8, two more keep it, so log2(S) - 1 in all;
-  norm may also be "spectral"; `sum_pool` adds up the last map, as SNGAN does,
-  in place of the mean; `minibatch` is the kernels and dims of
-  `minibatch.MinibatchDiscrimination`.
+  `spectral_norm` is of all layers; `sum_pool` adds up the last map, as SNGAN
+  does, in place of the mean; `minibatch` is the kernels and dims of
+  `MinibatchDiscrimination`.
   """
 
   widths: tuple[int, ...] = (128, 128, 128, 128)
   norm: str = "none"
+  spectral_norm: bool = False
   sum_pool: bool = False
   minibatch: tuple[int, int] | None = None
   kernel_init: str = "uniform"
@@ -160,12 +172,13 @@ class Critic(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    n = _check_widths("critic", self.widths, x.shape[1:])
+    n = _check_widths(self.widths, x.shape[1:])
     for i, features in enumerate(self.widths):
       x = Block(
         features,
         "down" if i < n - 1 else "none",
         self.norm,
+        self.spectral_norm,
         self.kernel_init,
         self.dtype,
         first=i == 0,
@@ -177,4 +190,6 @@ class Critic(nn.Module):
     if self.minibatch:
       x = MinibatchDiscrimination(*self.minibatch, self.kernel_init)(x)
     layer = dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
-    return spectral(self.norm, layer, train)(x)[:, 0].astype(jnp.float32)
+    return spectral(self.spectral_norm, layer, train)(x)[:, 0].astype(
+      jnp.float32
+    )

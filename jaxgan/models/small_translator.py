@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.checks import positive
 from jaxgan.models.layers.conv import Conv, ConvTranspose
 from jaxgan.models.layers.norms import AXIS, normalize
 from jaxgan.models.layers.padding import fit
@@ -36,6 +37,7 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:
     common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+    positive(width=self.width)
     hidden = {**common, "use_bias": self.norm == "none"}
 
     def activate(x):

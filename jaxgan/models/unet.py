@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxgan.checks import positive
 from jaxgan.models.layers.conv import Conv, ConvTranspose
 from jaxgan.models.layers.norms import AXIS, normalize
 from jaxgan.models.layers.padding import fit
@@ -50,9 +51,10 @@ class Generator(nn.Module):
 
   @nn.compact
   def __call__(
-    self, images: jax.Array, train: bool, noise: Noise | None = None
+    self, images: jax.Array, noise: Noise | None = None, *, train: bool
   ) -> jax.Array:
     """Applies the network; without noise, nothing is dropped."""
+    positive(width=self.width, downs=self.downs)
     common = {
       "kernel_size": 4,
       "padding": 1,

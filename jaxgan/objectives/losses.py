@@ -51,13 +51,22 @@ non_saturating = AdversarialLoss(
 """Goodfellow et al. 2014, section 3: the generator maximises
 E log D(G(z))."""
 
-least_squares = AdversarialLoss(
-  critic=lambda real, fake: (
-    0.5 * (jnp.square(real - 1).mean() + jnp.square(fake).mean())
-  ),
-  generator=lambda real, fake: 0.5 * jnp.square(fake - 1).mean(),
-)
-"""Mao et al. 2017 (arXiv:1611.04076), eq. 9: a = 0, b = c = 1."""
+
+def least_squares(
+  a: float = 0.0, b: float = 1.0, c: float = 1.0
+) -> AdversarialLoss:
+  """Mao et al. 2017 (arXiv:1611.04076), eq. 2; by default as in eq. 9.
+
+  The critic gives a to generated and b to real examples; the generator wants
+  its examples to be given c.
+  """
+  return AdversarialLoss(
+    critic=lambda real, fake: (
+      0.5 * (jnp.square(real - b).mean() + jnp.square(fake - a).mean())
+    ),
+    generator=lambda real, fake: 0.5 * jnp.square(fake - c).mean(),
+  )
+
 
 wasserstein = AdversarialLoss(
   critic=lambda real, fake: fake.mean() - real.mean(),

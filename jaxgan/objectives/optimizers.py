@@ -1,10 +1,15 @@
 """Optimizers from the config, and weight clipping as an optax transform."""
 
+import inspect
+import math
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from jaxgan.checks import one_of
 from jaxgan.errors import InputError
 
 
@@ -24,20 +29,33 @@ def clip_weights(bound: float) -> optax.GradientTransformation:
 
 
 def of_players(
-  config: ConfigDict, schedule: tuple[tuple[str, int], ...]
+  config: ConfigDict, updates: Mapping[str, float]
 ) -> dict[str, optax.GradientTransformation]:
-  """Returns the optimizer of each player of `Algorithm.schedule`.
+  """Returns the optimizer of each player.
+
+  Args:
+    config: of the run.
+    updates: by player, how many updates it makes in a step.
 
   Raises:
     InputError: see `create`.
   """
+  for player in updates:
+    if player not in config.optimizers:
+      raise InputError(f"optimizers has no entry {player!r}: add it")
   return {
-    player: create(config.optimizers[player], config.steps * updates)
-    for player, updates in schedule
+    player: create(
+      config.optimizers[player],
+      round(config.steps * count),
+      f"optimizers.{player}",
+    )
+    for player, count in updates.items()
   }
 
 
-def create(config: ConfigDict, updates: int) -> optax.GradientTransformation:
+def create(
+  config: ConfigDict, updates: int, key: str = "optimizer"
+) -> optax.GradientTransformation:
   """Returns the optimizer that an entry of `config.optimizers` describes.
 
   Args:
@@ -47,6 +65,7 @@ def create(config: ConfigDict, updates: int) -> optax.GradientTransformation:
       `clip_weights`, if not 0, bounds the weights. All other keys are
       arguments of the function.
     updates: how many updates the run will make with it.
+    key: of the entry, for messages.
 
   Raises:
     InputError: where optax has no such optimizer, or it no such argument.
@@ -55,29 +74,25 @@ def create(config: ConfigDict, updates: int) -> optax.GradientTransformation:
   name = arguments.pop("name")
   schedule = arguments.pop("schedule", "constant")
   bound = arguments.pop("clip_weights", 0.0)
-  if not 0 < arguments["learning_rate"] < float("inf"):
-    raise InputError(
-      f"learning_rate={arguments['learning_rate']}: give more than 0"
-    )
-  if not 0 <= bound < float("inf"):
-    raise InputError(f"clip_weights={bound}: give 0 (off) or more")
-  if schedule == "linear":
+  rate = arguments.get("learning_rate", 0)
+  if not 0 < rate < math.inf:
+    raise InputError(f"{key}.learning_rate={rate}: give more than 0")
+  if not 0 <= bound < math.inf:
+    raise InputError(f"{key}.clip_weights={bound}: give 0 (off) or more")
+  one_of(f"{key}.schedule", schedule, ("constant", "linear", "half_linear"))
+  if schedule != "constant":
+    start = updates // 2 if schedule == "half_linear" else 0
     arguments["learning_rate"] = optax.linear_schedule(
-      arguments["learning_rate"], 0.0, updates
+      rate, 0.0, updates - start, start
     )
-  elif schedule == "half_linear":
-    half = updates // 2
-    arguments["learning_rate"] = optax.linear_schedule(
-      arguments["learning_rate"], 0.0, updates - half, half
-    )
-  elif schedule != "constant":
+  factory = getattr(optax, name, None)
+  known = inspect.signature(factory).parameters if callable(factory) else {}
+  if "learning_rate" not in known:
+    raise InputError(f"{key}.name={name!r}: optax has no such optimizer")
+  if unknown := sorted(arguments.keys() - known):
     raise InputError(
-      f"schedule={schedule!r}: choose 'constant', 'linear' or 'half_linear'"
+      f"{key}.{unknown[0]}: optax.{name} has no such argument, but "
+      f"{', '.join(known)}"
     )
-  try:
-    optimizer = getattr(optax, name)(**arguments)
-  except (AttributeError, TypeError) as e:
-    raise InputError(
-      f"optimizer {name!r} with {', '.join(arguments)}: {e}"
-    ) from e
+  optimizer = factory(**arguments)
   return optax.chain(optimizer, clip_weights(bound)) if bound else optimizer

@@ -17,6 +17,7 @@ from ott.geometry.geometry import Geometry
 from ott.solvers import linear
 from ott.solvers.linear.acceleration import Momentum
 
+from jaxgan import xla_cpu
 from jaxgan.game import AXIS
 from jaxgan.models.layers.norms import unit_length
 
@@ -140,7 +141,7 @@ def energy_distance(
     cost,
     # XLA:CPU solves one after the other in a third of the time: each stops by
     # itself, and looks at its error less often.
-    batch_size=None if jax.default_backend() == "cpu" else share,
+    batch_size=None if xla_cpu.on_cpu() else share,
   )
   costs = (plan * cost).sum((1, 2))
 

@@ -16,18 +16,18 @@ from helpers.games import (
   pairs,
   play,
   start,
+  weights,
+  with_schedule,
 )
 from ml_collections import ConfigDict
 from PIL import Image
 
-from jaxgan import algorithms, data, models
-from jaxgan.algorithms import dtn
-from jaxgan.algorithms.one_sided import FORWARD, IDENTITY
+from jaxgan import algorithms, data, models, train
+from jaxgan.algorithms import dtn, with_pretrained
 from jaxgan.data import presets
 from jaxgan.errors import InputError
 from jaxgan.evaluation import classifiers, restored
-from jaxgan.game import Pretrained, with_pretrained
-from jaxgan.train import train
+from jaxgan.game import Pretrained
 
 TERMS = ("adversarial", "constancy", "identity", "total_variation")
 
@@ -86,13 +86,13 @@ def test_images_are_fitted_to_the_feature_net():
   pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
   image = Image.fromarray(pixels)
   x = jnp.asarray(pixels, jnp.float32)[None]
-  grey = dtn.fitted(x, (16, 16, 1))
+  grey = dtn.match_shape(x, (16, 16, 1))
   np.testing.assert_allclose(grey[0, ..., 0], image.convert("L"), atol=1)
   np.testing.assert_array_equal(
-    dtn.fitted(grey, (16, 16, 3)), jnp.repeat(grey, 3, axis=-1)
+    dtn.match_shape(grey, (16, 16, 3)), jnp.repeat(grey, 3, axis=-1)
   )
   for side in (8, 24):
-    found = dtn.fitted(x, (side, side, 3))
+    found = dtn.match_shape(x, (side, side, 3))
     expected = image.resize((side, side), Image.Resampling.BILINEAR)
     np.testing.assert_allclose(found[0], expected, atol=1.5)
 
@@ -102,9 +102,11 @@ def test_images_are_fitted_to_the_feature_net():
 
 def by_hand(config, state, batch, player):
   """What a player minimises, and the model state after it."""
-  net = models.create("Classifier", config.features.network, "float32")
+  net = models.create(
+    "Classifier", config.features.network, "float32", "features"
+  )
   generator = models.create(
-    "Generator", config.generator, "float32", shape=(16, 16, 1)
+    "Generator", config.generator, "float32", "generator", shape=(16, 16, 1)
   )
   critic = critic_of(config, outputs=3)
 
@@ -115,7 +117,7 @@ def by_hand(config, state, batch, player):
 
   def g(params, z):
     return models.apply(
-      generator, params, state.model_state["generator"], z, True
+      generator, params, state.model_state["generator"], z, train=True
     )
 
   source, target = batch["source"], batch["target"]
@@ -156,7 +158,6 @@ def by_hand(config, state, batch, player):
   return jax.tree.map(lambda x: x[0], (total, own, gradient))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_losses_by_hand(norm):
   config = tiny(
@@ -166,10 +167,10 @@ def test_losses_by_hand(norm):
     ),
   )
   algorithm, state, batches = start(config)
-  state = with_pretrained(state, algorithm.pretrained())
+  state = with_pretrained(state, weights(algorithm))
   # Made of the state with that net.
   batches = jax.jit(
-    jax.vmap(algorithm.before, (None, 0, None), axis_name="batch")
+    jax.vmap(algorithm.prepare_step, (None, 0, None), axis_name="batch")
   )(state, jax.tree.map(lambda x: x[None], pairs(config)(0)), jax.random.key(0))
   batch = jax.tree.map(lambda x: x[0, 0], batches)
   for player in ("critic", "generator"):
@@ -230,7 +231,6 @@ def test_weight_0_removes_a_gradient():
 # Whole rounds.
 
 
-@pytest.mark.slow
 def test_the_feature_net_is_what_it_was(tmp_path):
   config = shrink(load_config("dtn"))
   config.update(steps=3, eval_every=0)
@@ -272,7 +272,6 @@ def test_a_first_checkpoint_that_was_cut_short(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, state.params["features"], params)
 
 
-@pytest.mark.slow
 def test_devices_do_not_change_the_result():
   config = tiny(n_critic=2, **{"weights.total_variation": 1.0})
   algorithm = algorithms.create(config)
@@ -290,11 +289,14 @@ def test_devices_do_not_change_the_result():
 def test_more_turns_of_the_generator():
   config = tiny(n_critic=1, n_generator=2)
   algorithm = algorithms.create(config)
-  assert algorithm.schedule == (("critic", 1), ("generator", 2))
+  assert [(turn.player, turn.updates) for turn in algorithm.schedule] == [
+    ("critic", 1),
+    ("generator", 2),
+  ]
   state, _ = play(algorithm, pairs(config, 2), 1)
   assert not state.halted
   # The second update sees the second minibatch.
-  once = algorithm._replace(schedule=(("critic", 1), ("generator", 1)))
+  once = with_schedule(algorithm, critic=1, generator=1)
   first = jax.tree.map(lambda x: x[:1], pairs(config, 2)(0))
   other, _ = play(once, lambda t: first, 1)
   close(state.params["critic"], other.params["critic"])
@@ -310,7 +312,12 @@ def test_samples_are_of_both_domains():
   shown = jax.jit(algorithm.sample)(
     state.params, state.model_state, {k: batch[k] for k in ("source", "target")}
   )
-  assert list(shown) == ["source", FORWARD, "target", IDENTITY]
+  assert list(shown) == [
+    "source",
+    "source -> target",
+    "target",
+    "target -> target",
+  ]
   for way, given, _, result, _ in algorithm.directions:
     one = algorithm.sample(
       state.params, state.model_state, {given: batch[given]}
@@ -320,7 +327,6 @@ def test_samples_are_of_both_domains():
     np.testing.assert_allclose(one[result], shown[result], atol=1e-5)
 
 
-@pytest.mark.slow
 def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
   brief = classifiers.default_config
@@ -338,7 +344,7 @@ def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   config.data.source.split = "test"
   train(config, tmp_path / "first")
   assert "training a classifier of digits, once" in capsys.readouterr().out
-  algorithms.create(config).pretrained()
+  weights(algorithms.create(config))
   assert "once" not in capsys.readouterr().out
   (folder,) = (
     x for x in (tmp_path / "cache/jaxgan/classifiers").iterdir() if x.is_dir()
@@ -386,7 +392,6 @@ class Postal(Street):
   SPLITS = "train", "test"
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_the_digits_of_the_paper(tmp_path, monkeypatch):
   monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
@@ -425,16 +430,19 @@ def test_the_digits_of_the_paper(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
   ("values", "message"),
   [
-    ({"generator.norm": "instance"}, "generator.norm='instance': choose"),
-    ({"critic.norm": "instance"}, "critic.norm='instance': choose .*spectral"),
+    ({"generator.norm": "foo"}, "generator.norm='foo': choose"),
+    ({"critic.norm": "spectral"}, "critic.norm='spectral': choose"),
     ({"weights.constancy": -1.0}, "weights.constancy=-1.0: give 0 or more"),
     (weights_of(), "all weights are 0"),
     ({"n_generator": 0}, "n_generator=0: give 1 or more"),
     ({"features.distance": "l1"}, "features.distance='l1': choose one of"),
     ({"features.channels": 2}, "features.channels=2: give 1 or 3, or 0"),
     ({"features.image_size": 3}, "features.image_size=3: give 4 or more"),
-    ({"features.network.name": "none"}, "classifier 'none'"),
-    ({"critic.name": "patchgan"}, "critic 'patchgan'"),
+    (
+      {"features.network.name": "none"},
+      "features.network.name='none': no Classifier",
+    ),
+    ({"critic.name": "patchgan"}, "critic.name='patchgan' has no"),
     ({"data.image_size": 20}, "side 16, 24, 32, 48, 64, 96, 128, not 20x20x1"),
   ],
   ids=str,
@@ -458,29 +466,36 @@ def test_other_feature_nets_are_refused(tmp_path):
   config.features.network.widths = (8, 16)
   algorithm = algorithms.create(config)
   with pytest.raises(InputError, match="set features.network to the former"):
-    algorithm.pretrained()
+    weights(algorithm)
   config = tiny(**{"features.image_size": 32})
   with pytest.raises(InputError, match=r"\[16, 16, 1\], not \[32, 32, 1\]"):
-    algorithms.create(config).pretrained()
+    weights(algorithms.create(config))
   config = tiny(**{"features.workdir": str(tmp_path)})
   with pytest.raises(InputError, match="holds no checkpoints"):
-    algorithms.create(config).pretrained()
+    weights(algorithms.create(config))
   config = load_config("dtn", "faces")
   with pytest.raises(InputError, match="import_torch --features"):
-    algorithms.create(config).pretrained()
+    weights(algorithms.create(config))
 
 
 @pytest.mark.slow
 def test_images_of_six_by_six_doubled():
   generator = models.create(
-    "Generator", tiny().generator, "float32", shape=(24, 24, 3)
+    "Generator", tiny().generator, "float32", "generator", shape=(24, 24, 3)
   )
   params, state = models.init(generator, jax.random.key(0), jnp.zeros((2, 5)))
-  made, _ = models.apply(generator, params, state, jnp.ones((2, 5)), False)
+  made, _ = models.apply(
+    generator, params, state, jnp.ones((2, 5)), train=False
+  )
   assert made.shape == (2, 24, 24, 3)
-  critic = models.create("Critic", tiny().critic, "float32", outputs=3)
+  critic = models.create(
+    "Critic", tiny().critic, "float32", "critic", outputs=3
+  )
   params, state = models.init(critic, jax.random.key(0), made)
-  assert models.apply(critic, params, state, made, False)[0].shape == (2, 3)
+  assert models.apply(critic, params, state, made, train=False)[0].shape == (
+    2,
+    3,
+  )
   assert data.example_shapes(load_config("dtn", "faces").data)["target"] == (
     96, 96, 3,
   )  # fmt: skip

@@ -8,12 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.configs import load_config, shrink
-from helpers.games import alone, difference, play, random_batches
+from helpers.games import (
+  alone,
+  difference,
+  play,
+  random_batches,
+  turn_loss,
+  with_schedule,
+)
 from jax import lax
 
-from jaxgan.algorithms import gan
+from jaxgan.algorithms import create_train_state, gan
 from jaxgan.errors import InputError
-from jaxgan.game import create_train_state
 from jaxgan.objectives import losses
 from jaxgan.train_step import make_train_step
 
@@ -59,7 +65,9 @@ def test_every_switch_matters_to_every_objective(monkeypatch):
     moved = set()
     for used in product([False, True], repeat=3):
       names = [n for n, use in zip(SWITCHES, used, strict=True) if use]
-      config = switched(*names, loss=objective, **{"generator.hidden": (8,)})
+      config = switched(
+        *names, **{"loss.name": objective, "generator.hidden": (8,)}
+      )
       config.optimizers = {"generator": dict(sgd), "critic": sgd}
       algorithm = gan.create(config)
       state = create_train_state(algorithm, jax.random.key(0), {})
@@ -82,7 +90,7 @@ def critic_state(names, images=None):
 def fakes(algorithm, state, rng):
   """What the generator's loss makes of the key."""
   keys = jax.vmap(jax.random.fold_in, (None, 0))(rng, jnp.arange(16))
-  batch = algorithm.inputs(keys)
+  batch = {"latent": algorithm.inputs(keys)["latent"]}
   return algorithm.sample(state.params, state.model_state, batch)["generated"]
 
 
@@ -91,7 +99,7 @@ def test_feature_matching_is_the_distance_of_mean_features():
   algorithm, state = critic_state(["feature_matching"])
   real = random_batches((2,), 1)(1)["image"][0]
   rng = jax.random.key(5)
-  loss, _ = alone(algorithm.losses["generator"])(
+  loss, _ = alone(turn_loss(algorithm, "generator"))(
     state.params, state, {"image": real}, rng
   )
   fake = fakes(algorithm, state, rng)
@@ -110,7 +118,7 @@ def test_minibatch_discrimination_keeps_real_and_fake_apart():
   real, *fakes = (random_batches((2,), 1)(i)["image"][0] for i in range(3))
   logits = []
   for fake in fakes:
-    _, (_, metrics) = alone(algorithm.losses["critic"])(
+    _, (_, metrics) = alone(turn_loss(algorithm, "critic"))(
       state.params,
       state,
       {"image": real, "fake": fake},
@@ -123,7 +131,7 @@ def test_minibatch_discrimination_keeps_real_and_fake_apart():
 
 def test_unrolling_leaves_the_critic_alone():
   algorithm, start = critic_state(["unroll_steps"])
-  only = algorithm._replace(schedule=(("generator", 1),))
+  only = with_schedule(algorithm, generator=1)
   state, _ = play(only, random_batches((2,), 1))
   for part in ("params", "model_state", "opt_state"):
     jax.tree.map(
@@ -149,7 +157,6 @@ def without_others(monkeypatch):
   )
 
 
-@pytest.mark.slow
 def test_devices_do_not_change_the_result_of_all_switches(monkeypatch):
   config = switched(*SWITCHES)
   # With SGD, so that an update that is too large by a factor shows.
@@ -189,9 +196,11 @@ def test_an_unrolled_zero_sum_game_is_minus_the_critics():
   real, rng = random_batches((2,), 1)(0)["image"][0], jax.random.key(5)
   state = create_train_state(algorithm, rng, {})
   fake = fakes(algorithm, state, rng)
-  value, _ = alone(algorithm.losses["generator"])(
+  value, _ = alone(turn_loss(algorithm, "generator"))(
     state.params, state, {"image": real}, rng
   )
   batch = {"image": real, "fake": fake}
-  critic, _ = alone(algorithm.losses["critic"])(state.params, state, batch, rng)
+  critic, _ = alone(turn_loss(algorithm, "critic"))(
+    state.params, state, batch, rng
+  )
   np.testing.assert_allclose(value, -critic, rtol=1e-6)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from helpers.configs import load_config, shrink
 
-from jaxgan.train import train
+from jaxgan import train
 
 PATH = pathlib.Path(__file__).with_name("golden.json")
 CASES = {

@@ -5,9 +5,9 @@ import json
 import pytest
 from helpers.configs import load_config, shrink
 
+from jaxgan import train
 from jaxgan.applications import report
 from jaxgan.engine.workdir import write_atomically
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 

@@ -6,12 +6,11 @@ from helpers.configs import load_config, shrink
 from helpers.runs import command
 from PIL import Image
 
-from jaxgan import data
+from jaxgan import data, train
 from jaxgan.applications import latent_walks, neighbours, sample_files
 from jaxgan.errors import InputError
 from jaxgan.evaluation import feature_nets, restored, sampling
 from jaxgan.game import sampling_variables
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 

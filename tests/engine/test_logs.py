@@ -9,9 +9,9 @@ from helpers.configs import load_config, shrink
 from helpers.environment import ROOT
 from helpers.runs import command
 
+from jaxgan import train
 from jaxgan.engine import logs
 from jaxgan.errors import InputError
-from jaxgan.train import train
 
 BLOCK = 1 << 15
 

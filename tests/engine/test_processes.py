@@ -12,11 +12,11 @@ from helpers.environment import CONFIGS, DEVICES, ONE_DEVICE, ROOT
 from helpers.runs import rows
 from helpers.session import once
 
+from jaxgan import train
 from jaxgan.engine import checkpoint
 from jaxgan.engine.processes import ALONE, broadcast, connect, run_on_first
 from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
-from jaxgan.train import train
 
 # One of each algorithm; JAXGAN_LAYOUTS=all takes all.
 NAMES = [path.stem for path in CONFIGS]

@@ -4,12 +4,12 @@ import pytest
 from helpers.checkpoints import data_file, flip
 from helpers.configs import small
 
+from jaxgan import train
 from jaxgan.engine import checkpoint
 from jaxgan.errors import InputError
 from jaxgan.evaluation import (
   restored,
 )
-from jaxgan.train import train
 
 pytestmark = pytest.mark.slow
 

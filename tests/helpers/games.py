@@ -1,5 +1,6 @@
 """Plays games for a few steps, and computes their losses alone."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -10,10 +11,11 @@ from helpers.configs import load_config, shrink
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms, data, models
+from jaxgan.algorithms import create_train_state
 from jaxgan.engine import devices as devices_lib
+from jaxgan.evaluation import classifiers
 from jaxgan.game import (
   AXIS,
-  create_train_state,
 )
 from jaxgan.train_step import make_train_step
 
@@ -110,7 +112,9 @@ def start(config, updates=1):
   state = jax.jit(lambda rng: create_train_state(algorithm, rng, {}))(
     jax.random.key(0)
   )
-  batches = jax.jit(alone(algorithm.before))(state, batches, jax.random.key(1))
+  batches = jax.jit(alone(algorithm.prepare_step))(
+    state, batches, jax.random.key(1)
+  )
   return algorithm, state, batches
 
 
@@ -120,7 +124,7 @@ def loss_of(algorithm, player, state, batch, rng=None):
 
   def loss(own, state, batch, rng):
     params = {**state.params, player: own}
-    return algorithm.losses[player](params, state, batch, rng)
+    return turn_loss(algorithm, player)(params, state, batch, rng)
 
   value = jax.jit(alone(jax.value_and_grad(loss, has_aux=True)))
   return value(state.params[player], state, batch, rng)
@@ -141,11 +145,13 @@ def close(a, b, tolerance=1e-5):
 
 def critic_of(config, **arguments):
   """`(params, model_state, x) -> logits, model_state`, where there is AXIS."""
-  network = models.create("Critic", config.critic, "float32", **arguments)
+  network = models.create(
+    "Critic", config.critic, "float32", "critic", **arguments
+  )
 
   def apply(params, state, x):
     variables = {"params": params, **state}
-    return network.apply(variables, x, True, mutable=list(state))
+    return network.apply(variables, x, train=True, mutable=list(state))
 
   return apply
 
@@ -153,11 +159,46 @@ def critic_of(config, **arguments):
 def generator_of(config, channels=1):
   """`(params, model_state, x, **noise) -> images, model_state`."""
   network = models.create(
-    "Generator", config.generator, "float32", channels=channels
+    "Generator", config.generator, "float32", "generator", channels=channels
   ).clone(axis=None)
 
   def apply(params, state, x, **noise):
     variables = {"params": params, **state}
-    return network.apply(variables, x, True, mutable=list(state), **noise)
+    return network.apply(variables, x, train=True, mutable=list(state), **noise)
 
   return apply
+
+
+def turn_loss(game, player):
+  """Returns the loss of a player's turn."""
+  return next(turn.loss for turn in game.schedule if turn.player == player)
+
+
+def with_schedule(game, **updates):
+  """Returns the game with the turns of these players alone."""
+
+  class Some(type(game)):
+    @property
+    def schedule(self):
+      turns = {turn.player: turn for turn in super().schedule}
+      return tuple(
+        turns[player]._replace(updates=count)
+        for player, count in updates.items()
+      )
+
+  fields = dataclasses.fields(game)
+  return Some(**{field.name: getattr(game, field.name) for field in fields})
+
+
+def with_methods(game, **methods):
+  """Returns the game with functions in place of its methods."""
+  changed = dataclasses.replace(game)
+  for name, function in methods.items():
+    object.__setattr__(changed, name, function)
+  return changed
+
+
+def weights(game):
+  """Returns the pretrained weights that a game asks for."""
+  specs = game.pretrained.items()
+  return {player: classifiers.weights_of(spec) for player, spec in specs}

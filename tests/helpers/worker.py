@@ -19,10 +19,10 @@ def main(address: str, count: str, index: str, tasks: str) -> None:
   connect(address, int(count), int(index))
   import jax
 
+  from jaxgan import train
   from jaxgan.algorithms.classifier import default_config
   from jaxgan.engine import checkpoint
   from jaxgan.errors import InputError
-  from jaxgan.train import train
 
   own = [[] for _ in range(int(count))]
   for device in jax.devices():

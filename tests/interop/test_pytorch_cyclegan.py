@@ -39,11 +39,13 @@ def ours(network, x, train):
   kind, others = "Generator", {"channels": own.outputs}
   if own.config["name"] == "patchgan":
     kind, others = "Critic", {}
-  module = models.create(kind, ConfigDict(own.config), "float32", **others)
+  module = models.create(
+    kind, ConfigDict(own.config), "float32", kind.lower(), **others
+  )
 
   def apply(x):
     player = network.params, network.model_state
-    return models.apply(module, *player, x, train)[0]
+    return models.apply(module, *player, x, train=train)[0]
 
   y = jax.jit(jax.vmap(apply, axis_name=AXIS))(x[None])[0]
   return y if kind == "Generator" else y[..., None]

@@ -55,7 +55,9 @@ def check_run(found, folder, changed=()):
   )
   assert state.step == 0
   for averaged, raw in zip(
-    sampling_variables(state), sampling_variables(state, ema=False), strict=True
+    sampling_variables(state),
+    sampling_variables(state, averaged=False),
+    strict=True,
   ):
     jax.tree.map(np.testing.assert_array_equal, averaged, raw)
 
@@ -71,8 +73,10 @@ def judge(found, name, x):
   player.append(found.state.model_state["critic"])
   if name:
     player = [tree[name] for tree in player]
-  critic = models.create("Critic", config.critic, config.dtype)
-  apply = jax.jit(lambda player: models.apply(critic, *player, x, False)[0])
+  critic = models.create("Critic", config.critic, config.dtype, "critic")
+  apply = jax.jit(
+    lambda player: models.apply(critic, *player, x, train=False)[0]
+  )
   return apply(player)[..., None]
 
 

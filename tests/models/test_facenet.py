@@ -11,13 +11,14 @@ import jax
 import numpy as np
 import pytest
 from helpers.configs import load_config, shrink
-from helpers.games import first_of, loss_of, start
+from helpers.games import first_of, loss_of, start, weights
 from helpers.torch_networks import randomised, saved
 
 from jaxgan import algorithms
+from jaxgan.algorithms import with_pretrained
 from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
-from jaxgan.game import sampling_variables, with_pretrained
+from jaxgan.game import sampling_variables
 from jaxgan.interop import facenet_run
 from jaxgan.models import facenet
 
@@ -110,7 +111,7 @@ def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
   config.features.network.classes = PEOPLE
   config.data.image_size = 16
   algorithm, state, batches = start(config)
-  state = with_pretrained(state, algorithm.pretrained())
+  state = with_pretrained(state, weights(algorithm))
   # The constancy is felt through the net.
   (loss, (_, metrics)), gradient = loss_of(
     algorithm, "generator", state, first_of(batches)
@@ -125,7 +126,7 @@ def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
   # The wrong number of people names the key.
   config.features.network.classes = 8631
   with pytest.raises(InputError, match="set features.network to the former"):
-    algorithms.create(config).pretrained()
+    weights(algorithms.create(config))
 
 
 def test_other_files_are_refused(tmp_path):

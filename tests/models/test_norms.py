@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
+from jaxgan.errors import InputError
 from jaxgan.game import AXIS
 from jaxgan.models.layers import conv, norms
 
@@ -32,9 +33,9 @@ class Net(nn.Module):
 
   @nn.compact
   def __call__(self, x, train):
-    if self.norm == "spectral":
+    if self.norm == "spectral":  # of the layer's kernel
       layer = conv.Conv(5, 3, use_bias=False, kernel_init="uniform")
-      return norms.spectral(self.norm, layer, train)(x)
+      return norms.spectral(True, layer, train)(x)
     return norms.normalize(self.norm, x, train, x.dtype)
 
 
@@ -196,10 +197,21 @@ def test_layer_norm_is_over_all_of_an_example():
   np.testing.assert_allclose(y.reshape(2, -1), expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("norm", ["none", "spectral"])
-def test_norms_of_weights_leave_layers_alone(norm):
+def test_none_leaves_layers_alone():
   x = images(2, 4, 4, 3)
-  np.testing.assert_array_equal(norms.normalize(norm, x, True, jnp.float32), x)
+  y = norms.normalize("none", x, True, jnp.float32)
+  np.testing.assert_array_equal(y, x)
+
+
+@pytest.mark.parametrize("norm", ["foo", "spectral", ""])
+def test_unknown_norms_are_refused(norm):
+  with pytest.raises(InputError, match="norm='.*': choose one of .*'instance'"):
+    norms.normalize(norm, images(2, 4, 4, 3), True, jnp.float32)
+
+
+def test_instance_norm_needs_images():
+  with pytest.raises(InputError, match="there is no image here"):
+    norms.normalize("instance", images(2, 3), True, jnp.float32)
 
 
 def test_spectral_norm_is_one():

@@ -17,13 +17,15 @@ def shape(network, *sizes, **others):
   """That of the result for images `[1, *sizes]`, without computing it."""
   x = jnp.zeros((1, *sizes))
   return jax.eval_shape(
-    lambda: network.init_with_output(jax.random.key(0), x, True, **others)
+    lambda: network.init_with_output(jax.random.key(0), x, train=True, **others)
   )[0].shape
 
 
 def count(network, *sizes):
   x = jnp.zeros((1, *sizes))
-  params = jax.eval_shape(lambda: network.init(jax.random.key(0), x, True))
+  params = jax.eval_shape(
+    lambda: network.init(jax.random.key(0), x, train=True)
+  )
   return sum(np.prod(x.shape) for x in jax.tree.leaves(params["params"]))
 
 
@@ -193,7 +195,7 @@ def test_receptive_fields(layers, field):
   params = jax.tree.map(lambda p: np.abs(p) + 0.01, params)
 
   def logit(x):
-    patches = network.apply(params, x, True)[0]
+    patches = network.apply(params, x, train=True)[0]
     return patches[tuple(n // 2 for n in patches.shape)]
 
   slope = jax.jit(jax.grad(logit))(x)
@@ -446,9 +448,11 @@ def test_bfloat16_keeps_float32_parameters_and_images():
 
 
 def test_spectral_norm_of_patchgan():
-  network = patchgan.Critic(width=2, layers=1, norm="spectral")
+  network = patchgan.Critic(width=2, layers=1, norm="none", spectral_norm=True)
   x = jnp.zeros((1, 16, 16, 1))
-  variables = jax.eval_shape(lambda: network.init(jax.random.key(0), x, True))
+  variables = jax.eval_shape(
+    lambda: network.init(jax.random.key(0), x, train=True)
+  )
   # Each of the layers has a vector, and its slope.
   leaves = jax.tree.leaves(variables["params"])
   assert [x.ndim for x in leaves].count(4) == 3

@@ -77,7 +77,7 @@ def test_half_linear_schedule(updates, expected):
 def test_the_schedule_of_a_player_is_over_all_its_updates():
   entry = {"name": "sgd", "learning_rate": 1.0, "schedule": "half_linear"}
   config = ConfigDict({"steps": 4, "optimizers": {"a": entry, "b": entry}})
-  players = optimizers.of_players(config, (("a", 1), ("b", 3)))
+  players = optimizers.of_players(config, {"a": 1, "b": 3})
   for player, updates in (("a", 4), ("b", 12)):
     state, steps = players[player].init(jnp.float32(0)), []
     for _ in range(updates + 1):

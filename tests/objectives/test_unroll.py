@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 from helpers.configs import load_config, shrink
-from helpers.games import alone, play, random_batches
+from helpers.games import alone, play, random_batches, turn_loss
 from jax import lax
 
 from jaxgan.algorithms import gan
@@ -82,7 +82,7 @@ FAST = {
   "optimizers.critic.learning_rate": 0.03,
 }
 WASSERSTEIN = FAST | {
-  "loss": "wasserstein",
+  "loss.name": "wasserstein",
   "penalty.name": "wgan_gp",
   "penalty.weight": 1.0,
 }
@@ -96,7 +96,7 @@ def gradient_error(steps, overrides):
   state, _ = play(quick, random_batches((2,), 1), 3)
   with jax.enable_x64(True):
     config.dtype = "float64"
-    loss = gan.create(config).losses["generator"]
+    loss = turn_loss(gan.create(config), "generator")
     state = jax.tree.map(
       lambda x: jnp.asarray(x, x.dtype if x.dtype == "int32" else "float64"),
       state,
@@ -139,7 +139,9 @@ def gradient_error(steps, overrides):
 )
 def test_finite_differences_of_the_whole_computation(steps, overrides):
   error = gradient_error(steps, overrides)
-  game = overrides.get("feature_matching") or overrides.get("loss", "minimax")
+  game = overrides.get("feature_matching") or overrides.get(
+    "loss.name", "minimax"
+  )
   print(f"{steps} steps, {game}: {error:.1e}")
   assert error < 1e-6
 

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from jaxgan.checks import one_of
+from jaxgan.errors import InputError
 from jaxgan.game import AXIS, pmean
 
 EPSILON = 1e-5
@@ -34,6 +36,9 @@ def normalize(
     dtype: of the result.
     axis: that of the devices; None where "batch" sees one device alone.
   """
+  one_of("norm", norm, ("batch", "layer", "instance", "none"))
+  if norm == "instance" and x.ndim == 2:
+    raise InputError("norm='instance': there is no image here; give another")
   if norm == "batch":
     return BatchNorm(train, axis, dtype)(x)
   if norm == "layer":
@@ -115,14 +120,14 @@ def _affine(
 
 
 def spectral(
-  norm: str, layer: nn.Module, train: bool
+  use: bool, layer: nn.Module, train: bool
 ) -> Callable[[jax.Array], jax.Array]:
-  """Returns `layer`, with spectral norm 1 where `norm` is "spectral".
+  """Returns a layer, with spectral norm 1 if it is used.
 
   Miyato et al. 2018 (arXiv:1802.05957): each call in training takes one power
   iteration towards the kernel's largest singular value, and divides by it.
   """
-  if norm == "spectral":
+  if use:
     return partial(nn.SpectralNorm(layer), update_stats=train)
   return layer
 

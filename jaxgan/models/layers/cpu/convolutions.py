@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxgan import xla_cpu
 from jaxgan.models.layers.cpu import winograd
 
 Pair = tuple[int, int]
@@ -128,10 +129,6 @@ def _turned_padding(padding: Padding, kernel: Pair) -> Padding:
   )
 
 
-def _on_cpu() -> bool:
-  return jax.default_backend() == "cpu"
-
-
 def _form(y: jax.Array, kernel: Shape, strides: Pair) -> str:
   """The form of `conv` and its derivatives for a result and a kernel.
 
@@ -143,7 +140,7 @@ def _form(y: jax.Array, kernel: Shape, strides: Pair) -> str:
     "few": few channels. "plain": none of these. "": not on CPU.
   """
   (height, width, channels, features), (_, *sides, _) = kernel, y.shape
-  if not _on_cpu():
+  if not xla_cpu.on_cpu():
     return ""
   if features < _FEW <= channels and strides == (1, 1):
     return "thin"

@@ -1,0 +1,69 @@
+"""What games have in common whose generator makes images from latents."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from jaxgan import models
+from jaxgan.game import Batch, Game, Params, TrainState, example_keys
+from jaxgan.models import latents
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FromLatents(Game):
+  """A game whose generator makes images from latents.
+
+  Attributes:
+    generator: the network.
+  """
+
+  generator: nn.Module
+
+  def inputs(self, keys: jax.Array) -> Batch:
+    """Returns `latent`, `[B, Z]`, one for each key `[B]`."""
+    config = self.config
+    return {"latent": latents.draw(config.latent, keys, config.latent_size)}
+
+  def generate(
+    self, params: Mapping[str, Params], state: TrainState, keys: jax.Array
+  ) -> tuple[jax.Array, Any]:
+    """Returns fakes, one for each key, and the generator's new model state."""
+    return models.apply(
+      self.generator,
+      params["generator"],
+      state.model_state["generator"],
+      self.inputs(keys)["latent"],
+      train=True,
+    )
+
+  def prepare_step(
+    self, state: TrainState, batches: Batch, rng: jax.Array
+  ) -> Batch:
+    """Adds `fake`: those of all minibatches, from one pass.
+
+    Each minibatch keeps its own batch statistics.
+    """
+
+    def fakes(rng: jax.Array) -> jax.Array:
+      keys = example_keys(rng, batches["image"].shape[1])
+      return self.generate(state.params, state, keys)[0]
+
+    rngs = jax.random.split(rng, len(batches["image"]))
+    return {**batches, "fake": jax.vmap(fakes)(rngs)}
+
+  def sample(
+    self,
+    params: Mapping[str, Params],
+    model_state: Mapping[str, Any],
+    batch: Batch,
+    train: bool = False,
+  ) -> dict[str, jax.Array]:
+    """Returns `generated` images of the latents."""
+    player = params["generator"], model_state["generator"]
+    images, _ = models.apply(
+      self.generator, *player, batch["latent"], train=train
+    )
+    return {"generated": images}
