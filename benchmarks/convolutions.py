@@ -2,8 +2,8 @@
 
 `python benchmarks/convolutions.py`: for layers of the networks, milliseconds of
 `conv`, `conv_kernel_grad` and `conv_transpose` as XLA runs the canonical
-convolution / as `models/convolutions.py` runs it, taking turns. A form of our
-own has to win here.
+convolution / as `models/layers/cpu/convolutions.py` runs it, taking turns. A
+form of our own has to win here.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import jax
 
+from jaxgan import xla_cpu
 from jaxgan.engine import startup
 from jaxgan.models.layers import conv
 from jaxgan.models.layers.cpu import convolutions
@@ -43,9 +44,10 @@ TURNS = 9
 def _compiled(
   member: Callable, static: tuple, cpu: bool, *args: jax.Array
 ) -> Callable:
-  convolutions._on_cpu = lambda: cpu
   # A new function for each form: jit would take the other's from its cache.
-  return jax.jit(lambda *args: member(*args, *static)).lower(*args).compile()
+  form = jax.jit(lambda *args: member(*args, *static))
+  with xla_cpu.target("cpu" if cpu else "gpu"):
+    return form.lower(*args).compile()
 
 
 def main() -> None:

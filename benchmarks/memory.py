@@ -1,7 +1,7 @@
-"""Memory of a round by XLA's analysis, for devices that are not at hand.
+"""Memory of a step by XLA's analysis, for devices that are not at hand.
 
 `python benchmarks/memory.py ot_gan cifar10 --devices 8 chunk_size=250`: the
-config's round is compiled, but not played, on so many simulated devices, in the
+config's step is compiled, but not run, on so many simulated devices, in the
 form that accelerators get (loops stay loops). An accelerator's compiler may
 need somewhat more or less.
 """
@@ -27,7 +27,7 @@ def main() -> None:
   os.environ["JAX_PLATFORMS"] = "cpu"
   os.environ["XLA_FLAGS"] = (
     f"--xla_force_host_platform_device_count={args.devices} "
-    "--xla_disable_hlo_passes=cse_barrier_expander"  # as in runtime.py
+    "--xla_disable_hlo_passes=cse_barrier_expander"  # as in startup.py
   )
   import jax
 
@@ -37,16 +37,17 @@ def main() -> None:
   from jaxgan.train_step import make_train_step
 
   used = jax.devices()
-  jax.default_backend = lambda: "gpu"
   path = ROOT / "configs" / f"{args.config}.py"
   config = runpy.run_path(str(path))["get_config"](args.preset)
   for override in args.overrides:
     key, value = override.split("=")
     config.update_from_flattened_dict({key: ast.literal_eval(value)})
-  algorithm = algorithms.create(config)
-  _, state = algorithms.initial_state(config, algorithm)
-  step = make_train_step(algorithm, jax.random.key(0), config.ema_decay)
-  shape = minibatches(algorithm), config.batch_size
+  game = algorithms.create(config)
+  _, state = algorithms.initial_state(config, game)
+  step = make_train_step(
+    game, jax.random.key(0), config.ema_decay, platform="gpu"
+  )
+  shape = minibatches(game), config.batch_size
   images = jax.ShapeDtypeStruct(
     (*shape, *data.example_shape(config.data)), "float32"
   )

@@ -1,4 +1,4 @@
-"""The same networks, losses and round in PyTorch, as one would write them.
+"""The same networks, losses and step in PyTorch, as one would write them.
 
 It reads a jaxgan config, so that both sides always have the same architecture
 and batch. Only what the speed table needs is here: `models/dcgan.py` and
@@ -135,7 +135,7 @@ _CRITICS = {"dcgan": _dcgan_critic, "resnet": _resnet_critic}
 
 
 def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
-  """Returns `play(rounds)`, the `networks`, and the count `parameters`."""
+  """Returns `play(steps)`, the `networks`, and the count `parameters`."""
   if config.algorithm in peer_translation.GAMES:
     return peer_translation.prepare(config, compiled, device)
   side, channels = config.data.image_size, config.data.channels
@@ -153,8 +153,9 @@ def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
       (critic, config.optimizers.critic),
     )
   }
-  if config.loss not in ("non_saturating", "wasserstein"):
-    raise ValueError(f"no peer for loss={config.loss!r}")
+  loss_name = config.loss.name
+  if loss_name not in ("non_saturating", "wasserstein"):
+    raise ValueError(f"no peer for loss.name={loss_name!r}")
   images = torch.randint(
     256, (batch * updates, channels, side, side), dtype=torch.uint8
   ).to(device)
@@ -192,7 +193,7 @@ def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
     optimizers[critic].zero_grad()
     with precision:
       on_real, on_fake = criticize(real), criticize(fake)
-      if config.loss == "wasserstein":
+      if loss_name == "wasserstein":
         loss = on_fake.mean() - on_real.mean()
       else:
         loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
@@ -206,7 +207,7 @@ def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
     optimizers[generator].zero_grad()
     with precision:
       on_fake = criticize(generate(latents(config.generator_batches * batch)))
-      if config.loss == "wasserstein":
+      if loss_name == "wasserstein":
         loss = -on_fake.mean()
       else:
         loss = F.softplus(-on_fake).mean()
@@ -220,8 +221,8 @@ def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
         1 - config.ema_decay,
       )
 
-  def play(rounds: int) -> None:
-    for _ in range(rounds):
+  def play(steps: int) -> None:
+    for _ in range(steps):
       for i in range(updates):
         critic_update(i)
       generator_update()

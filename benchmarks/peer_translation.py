@@ -1,4 +1,4 @@
-"""CycleGAN and Pix2Pix in PyTorch, with the rounds of their authors' code.
+"""CycleGAN and Pix2Pix in PyTorch, with the steps of their authors' code.
 
 As `peer.py`, whose `prepare` leaves the configs that translate images to this
 file: the networks of `models/cyclegan.py`, `models/unet.py` and
@@ -190,7 +190,7 @@ def _cyclegan(
     generator_optimizer.zero_grad()
     with precision:
       fake_y, fake_x = forward(x), backward(y)
-      # Half of the squares, as in jaxgan/losses.py.
+      # Half of the squares, as in jaxgan/objectives/losses.py.
       adversarial = _squares(on_target(fake_y), 1) / 2
       adversarial += _squares(on_source(fake_x), 1) / 2
       cycle = F.l1_loss(backward(fake_y), x) + F.l1_loss(forward(fake_x), y)
@@ -260,7 +260,7 @@ def _pix2pix(
   return play, (generator, critic)
 
 
-# By algorithm, the loss that it has here, and what makes its round.
+# By algorithm, the loss that it has here, and what makes its step.
 GAMES = {
   "cyclegan": ("least_squares", _cyclegan),
   "pix2pix": ("non_saturating", _pix2pix),
@@ -270,8 +270,8 @@ GAMES = {
 def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
   """As `peer.prepare`."""
   loss, create = GAMES[config.algorithm]
-  if config.loss != loss:
-    raise ValueError(f"no peer for loss={config.loss!r}")
+  if config.loss.name != loss:
+    raise ValueError(f"no peer for loss.name={config.loss.name!r}")
   one, networks = create(
     config,
     device,
@@ -279,8 +279,8 @@ def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
     torch.autocast(device, torch.bfloat16, enabled=config.dtype == "bfloat16"),
   )
 
-  def play(rounds: int) -> None:
-    for _ in range(rounds):
+  def play(steps: int) -> None:
+    for _ in range(steps):
       one()
     if device == "cuda":
       torch.cuda.synchronize()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains every objective on MNIST, and two on Fashion-MNIST, at equal cost,
-# then evaluates, draws and compares them. The rounds of a run are those that
+# then evaluates, draws and compares them. The steps of a run are those that
 # take 5 minutes by `python -m jaxgan.benchmark` on two idle CPU cores.
 #
 #   TFDS_DATA_DIR=... benchmarks/quality.sh [FOLDER]
@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-runs/quality}
 
-train() {  # config:preset, rounds, further overrides
+train() {  # config:preset, steps, further overrides
   python -m jaxgan.main --config="configs/${1/:/.py:}" \
     --workdir="$runs/${1/:/_}" --config.steps="$2" "${@:3}"
 }

@@ -1,6 +1,6 @@
-"""Milliseconds per real image of a round against batch and image size.
+"""Milliseconds per real image of a step against batch and image size.
 
-`python benchmarks/scaling.py`: DCGAN's round. A line that bends upwards is a
+`python benchmarks/scaling.py`: DCGAN's step. A line that bends upwards is a
 cost that does not grow linearly.
 """
 
@@ -25,9 +25,9 @@ def main() -> None:
   for side, batch in SETTINGS:
     config = load("dcgan32", {"batch_size": batch, "data.image_size": side})
     played = step_timing.compile_step(config)
-    rounds = step_timing.steps_for(played.play, 1.0)
+    steps = step_timing.steps_for(played.play, 1.0)
     seconds = statistics.median(
-      step_timing.time_of(played.play, rounds)
+      step_timing.time_of(played.play, steps)
       for _ in range(step_timing.REPEATS)
     )
     flops = played.flops / batch / 1e9

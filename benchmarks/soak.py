@@ -2,7 +2,7 @@
 
 The default config is trained with checkpoints, samples and evaluation on, told
 to end when the time is over, and watched meanwhile: resident memory of the
-process, open files, and the rounds per second of `metrics.jsonl`, which leave
+process, open files, and the steps per second of `metrics.jsonl`, which leave
 out evaluation. Flags that are not known are for `jaxgan.main`.
 """
 
@@ -41,7 +41,7 @@ def main() -> None:
     if process.poll() is not None:
       sys.exit(log.read_text())
     time.sleep(0.1)
-  print("minutes    rounds   rounds/s   GB (highest)   files   checkpoints")
+  print("minutes     steps    steps/s   GB (highest)   files   checkpoints")
   seen, period = 0, args.minutes * 60 / PERIODS
   for i in range(PERIODS):
     highest, end = 0.0, time.monotonic() + period

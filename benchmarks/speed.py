@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # name: (config, preset, overrides)
 _STACK = {"generator.kernel_size": 4, "critic.kernel_size": 4, "batch_size": 64}
-ROUNDS = {
+ROWS = {
   "dcgan32": ("dcgan", "cifar10", {}),
   "dcgan64": ("dcgan", "celeba", {}),
   "wgan_gp16": ("wgan_gp", "digits", {}),
@@ -60,8 +60,8 @@ ROUNDS = {
 
 
 def load(name: str, overrides: dict[str, Any]) -> Any:
-  """Returns the config of a round."""
-  file, preset, own = ROUNDS[name]
+  """Returns the config of a row."""
+  file, preset, own = ROWS[name]
   spec = spec_from_file_location(file, ROOT / "configs" / f"{file}.py")
   module = module_from_spec(spec)
   spec.loader.exec_module(module)
@@ -103,11 +103,11 @@ def _serve(
     device = {"gpu": "cuda"}.get(device, device)
     played = peer.prepare(config, side == "compiled", device)
     facts = {"parameters": played.parameters}
-  rounds = None
+  steps = None
   connection.send(facts)
   while seconds := connection.recv():
-    rounds = rounds or step_timing.steps_for(played.play, seconds)
-    answer = {"seconds": step_timing.time_of(played.play, rounds)}
+    steps = steps or step_timing.steps_for(played.play, seconds)
+    answer = {"seconds": step_timing.time_of(played.play, steps)}
     if side == "jaxgan":
       answer["peak"] = step_timing.peak(config.dtype) / 1e9
     connection.send(answer)
@@ -116,7 +116,7 @@ def _serve(
 def compare(
   name: str, sides: list[str], repeats: int, seconds: float, overrides: dict
 ) -> dict[str, Any]:
-  """Returns the figures of one round."""
+  """Returns the figures of one row."""
   context = multiprocessing.get_context("spawn")
   pipes, facts, device, processes = {}, {}, "", []
   for side in sides:  # jaxgan first, which finds the device
@@ -141,14 +141,14 @@ def compare(
         turns[side].append(answer)
   for pipe, process in zip(pipes.values(), processes, strict=True):
     pipe.send(0)
-    process.join()  # it must not run beside the next round
+    process.join()  # it must not run beside the next row
 
   median = statistics.median
   own = [turn["seconds"] for turn in turns["jaxgan"]]
   peaks = [turn["peak"] for turn in turns["jaxgan"]]
   gflops = facts["jaxgan"]["gflops"]
   figures = {
-    "round": name,
+    "row": name,
     **facts["jaxgan"],
     "peak": median(peaks),
     "share": median(
@@ -165,12 +165,12 @@ def compare(
 
 
 def main() -> None:
-  """Prints a row for each round."""
+  """Prints a row for each config."""
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
   )
   parser.add_argument(
-    "--rounds", nargs="+", choices=ROUNDS, default=list(ROUNDS), help="rows"
+    "--rows", nargs="+", choices=ROWS, default=list(ROWS), help="of the table"
   )
   parser.add_argument(
     "--dtype",
@@ -201,11 +201,11 @@ def main() -> None:
     )
   sides = ["jaxgan", "eager"] + ["compiled"] * (not args.no_compile)
   print(
-    "| round | jaxgan ms | PyTorch eager ms | compiled ms | eager / jaxgan "
+    "| step | jaxgan ms | PyTorch eager ms | compiled ms | eager / jaxgan "
     "| compiled / jaxgan | GFLOP/s | share of matmul |\n" + "|---" * 8 + "|"
   )
   rows = []
-  for name in tqdm(args.rounds, "rounds", disable=not sys.stderr.isatty()):
+  for name in tqdm(args.rows, "rows", disable=not sys.stderr.isatty()):
     row = compare(
       name, sides, args.repeats, args.seconds, {"dtype": args.dtype}
     )

@@ -1,8 +1,8 @@
-"""Seconds from the command to the first round, and the loop's own cost.
+"""Seconds from the command to the first step, and the loop's own cost.
 
 `python benchmarks/startup.py [--config=...]`: starts the training command in
 empty folders, with an empty compilation cache and with a full one, and waits
-for the first line of metrics. Then lets it train, and compares the rounds per
+for the first line of metrics. Then lets it train, and compares the steps per
 second of the loop with those of the bare step (`jaxgan.benchmark`), in turns.
 """
 
@@ -40,8 +40,8 @@ def _finish(process: subprocess.Popen) -> None:
     sys.exit(errors.strip().splitlines()[-1])
 
 
-def first_round(config: str, folder: pathlib.Path, cache: str) -> float:
-  """Seconds until the first round's metrics are written."""
+def first_step(config: str, folder: pathlib.Path, cache: str) -> float:
+  """Seconds until the first step's metrics are written."""
   start = time.perf_counter()
   process = _start(
     "main",
@@ -61,14 +61,14 @@ def first_round(config: str, folder: pathlib.Path, cache: str) -> float:
   return seconds
 
 
-def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
-  """Rounds per second of the loop: median of its windows but the first."""
+def loop_rate(config: str, folder: pathlib.Path, steps: int) -> float:
+  """Steps per second of the loop: median of its windows but the first."""
   _finish(
     _start(
       "main",
       f"--config={config}",
-      f"--config.steps={rounds}",
-      f"--config.log_every={rounds // 5}",
+      f"--config.steps={steps}",
+      f"--config.log_every={steps // 5}",
       "--config.sample_every=0",
       "--config.checkpoint_every=0",
       f"--workdir={folder}",
@@ -81,7 +81,7 @@ def loop_rate(config: str, folder: pathlib.Path, rounds: int) -> float:
 
 
 def step_rate(config: str, file: pathlib.Path) -> float:
-  """Rounds per second of the bare step."""
+  """Steps per second of the bare step."""
   _finish(_start("benchmark", f"--config={config}", f"--json={file}"))
   return json.loads(file.read_text())["steps_per_second"]
 
@@ -90,24 +90,24 @@ def main() -> None:
   """Prints the figures."""
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--config", default="configs/wgan_gp.py")
-  parser.add_argument("--rounds", type=int, default=200)
+  parser.add_argument("--steps", type=int, default=200)
   args = parser.parse_args()
-  if args.rounds < 10:
-    parser.error("--rounds must be 10 or more")
+  if args.steps < 10:
+    parser.error("--steps must be 10 or more")
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     for label, cache in (("cold", "cache{}"), ("warm", "cache0")):
       seconds = statistics.median(
-        first_round(
+        first_step(
           args.config, folder / f"{label}{i}", str(folder / cache.format(i))
         )
         for i in range(TURNS)
       )
-      print(f"command to first round, {label} cache: {seconds:.1f} s")
+      print(f"command to first step, {label} cache: {seconds:.1f} s")
     ratios = []
     for i in range(TURNS):
       before = step_rate(args.config, folder / "a.json")
-      rate = loop_rate(args.config, folder / f"loop{i}", args.rounds)
+      rate = loop_rate(args.config, folder / f"loop{i}", args.steps)
       after = step_rate(args.config, folder / "a.json")
       ratios.append(rate / statistics.mean((before, after)))
     print(f"loop over bare step: {statistics.median(ratios):.2f} {ratios}")

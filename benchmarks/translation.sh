@@ -29,7 +29,7 @@ back() {
 digits non_saturating l1_translation:mnist_usps
 digits minimax l1_translation:mnist_usps_minimax
 digits least_squares l1_translation:mnist_usps_least_squares
-# With five updates of its critic to a round.
+# With five updates of its critic to a step.
 digits wasserstein l1_translation:mnist_usps_wasserstein --config.steps=500
 for weight in 0.0 5.0 50.0; do
   digits "weight_$weight" l1_translation:mnist_usps --config.weights.l1="$weight"

@@ -1,8 +1,8 @@
-"""Times the transport of OT-GAN, beside its round and beside POT.
+"""Times the transport of OT-GAN, beside its step and beside POT.
 
 `python benchmarks/transport.py --workdir=runs/ot_gan`: for each batch, the six
 problems of the minibatch energy distance with their gradient in the features,
-a whole round, which solves them in each of its updates, and the same six
+a whole step, which solves them in each of its updates, and the same six
 costs by POT's `ot.sinkhorn` (NumPy, float64) in as many iterations as it takes
 to bring the marginal error to ours. Then, for a batch of 256, what ott-jax
 offers to get there faster. Everything is at the run's last checkpoint, so that
@@ -96,8 +96,8 @@ def time_problems(
   return each, {key: float(value[0]) for key, value in metrics.items()}
 
 
-def time_round(run: RestoredRun, images: np.ndarray) -> float:
-  """A round from the run's state."""
+def time_step(run: RestoredRun, images: np.ndarray) -> float:
+  """Returns the milliseconds of a step from the run's state."""
   config = run.config.copy_and_resolve_references()
   config.batch_size = len(images)
   algorithm = algorithms.create(config)
@@ -233,14 +233,14 @@ def main() -> None:
     )
   updates = 1 + run.config.n_generator
   print(
-    "| batch | six problems, ms | marginal error | unconverged | round, ms | "
+    "| batch | six problems, ms | marginal error | unconverged | step, ms | "
     "share | POT ms | iterations | POT / ours |\n" + "|---" * 9 + "|"
   )
   for batch in args.batches:
     images = source[np.arange(batch)]["image"]
     real, fake = features(run, images)
     ours, metrics = time_problems(run, real, fake)
-    whole = time_round(run, images)
+    whole = time_step(run, images)
     theirs, iterations = time_pot(run, six_costs(real, fake))
     print(
       f"| {batch} | {ours:.1f} | {metrics['marginal_error']:.1e} | "

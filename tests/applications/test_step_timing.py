@@ -80,7 +80,7 @@ def peer(monkeypatch):
 @pytest.mark.oracle
 def test_the_pytorch_peer_has_the_same_networks(peer):
   speed = import_module("speed")
-  for name in speed.ROUNDS:
+  for name in speed.ROWS:
     config = speed.load(name, {})
     _, template = algorithms.initial_state(config, algorithms.create(config))
     count = sum(x.size for x in jax.tree.leaves(template.params))
