@@ -8,7 +8,7 @@ The field's "discriminator" is called critic throughout.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax
 import jax
@@ -20,8 +20,8 @@ AXIS = "batch"  # of the devices, over which a step is mapped
 # Metrics of every update; where one is not finite, the update is not made.
 FINITE_METRICS = ("loss", "grad_norm", "update_norm")
 
-Params = Any
-ModelState = Mapping[str, Any]
+Params = Mapping[str, Any]  # of one network, or by player
+ModelState = Mapping[str, Any]  # likewise
 Batch = Mapping[str, Any]
 Metrics = Mapping[str, jax.Array]
 
@@ -31,20 +31,18 @@ class TrainState:
   """All that training changes; what a checkpoint holds.
 
   Attributes:
-    step: int32 scalar, steps taken.
-    halted: bool scalar. True once a loss, gradient or update was not finite,
-      unless such updates are skipped; from then on steps change nothing, so
-      that the host may look late.
-    rollbacks: int32 scalar, how often the run went back to a checkpoint to
-      go on with other noise.
+    step: int32, steps taken.
+    halted: bool, whether a loss, gradient or update was not finite, unless such
+      updates are skipped; steps then change nothing, so the host may look late.
+    rollbacks: int32, how often the run went back to a checkpoint to go on with
+      other noise.
     params: by player; frozen networks, which no turn updates, are here too.
     model_state: by player: batch statistics, spectral norm vectors, image
       pools; `{}` where there are none.
     opt_state: by player.
-    ema_params: exponential moving averages of the params of the players in
+    ema_params: moving averages of the params of the players in
       `Game.averaged`.
-    ema_model_state: the same averages of their model state, without which
-      averaged params could not be sampled from.
+    ema_model_state: those of their model state, for sampling with them.
   """
 
   step: jax.Array
@@ -57,90 +55,63 @@ class TrainState:
   ema_model_state: dict[str, ModelState]
 
 
-# loss(params, state, batch, rng) -> (scalar, (model_state, metrics)): `params`
+# loss(params, state, batch, rng) -> scalar, (model_state, metrics): `params`
 # is state.params with the acting player's entry replaced by the variable of
 # differentiation; the model state returned is that of this player alone, equal
 # on all devices. The loss is the mean of the scalars of all devices.
-LossFn = Callable[
-  [Mapping[str, Params], TrainState, Batch, jax.Array],
-  tuple[jax.Array, tuple[ModelState, Metrics]],
-]
+LossFn = Callable[..., tuple[jax.Array, tuple[ModelState, Metrics]]]
 
 
 class Turn(NamedTuple):
-  """Updates of one player in a row.
+  """Updates of one player in a row."""
 
-  Attributes:
-    player: whose params move: a key of `TrainState.params`.
-    loss: what it minimises.
-    updates: how many, each on its own minibatch.
-    every: the turn is taken at the first step and every so many steps.
-    name: of its metrics; by default the player's.
-  """
-
-  player: str
-  loss: LossFn
-  updates: int = 1
-  every: int = 1
-  name: str = ""
+  player: str  # whose params move: a key of `TrainState.params`
+  loss: LossFn  # what it minimises
+  updates: int = 1  # each on its own minibatch
+  every: int = 1  # taken at the first step, and every so many steps
+  name: str = ""  # of its metrics; by default the player's
 
 
 class Direction(NamedTuple):
-  """A direction in which images are translated.
+  """A direction in which images are translated."""
 
-  Attributes:
-    name: "forward", "backward" or "identity".
-    source: the entry of the batch that is translated, and its domain.
-    target: the domain of the translation.
-    output: the entry of `Game.sample`'s result that holds it.
-    cycle: the entry with the translation there and back; "" if there is none.
-  """
-
-  name: str
-  source: str
-  target: str
-  output: str
-  cycle: str = ""
+  name: str  # "forward", "backward" or "identity"
+  source: str  # the entry of the batch that is translated, and its domain
+  target: str  # the domain of the translation
+  output: str  # the entry of `Game.sample`'s result that holds it
+  cycle: str = ""  # the entry with the translation there and back, if any
 
 
 class Pretrained(NamedTuple):
-  """Which classifier's weights a frozen network has.
+  """Which classifier's weights a frozen network has."""
 
-  Attributes:
-    network: its entry of the config.
-    shape: of the images that it sees, `(H, W, C)`.
-    workdir: of its run; "" to train one, once.
-    data: config of the images that it is trained on in that case.
-  """
-
-  network: Any
-  shape: tuple[int, ...]
-  workdir: str
-  data: Any
+  network: Any  # its entry of the config
+  shape: tuple[int, ...]  # `(H, W, C)` of the images that it sees
+  workdir: str  # of its run; "" to train one, once
+  data: Any  # config of the images that it is trained on in that case
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # compared, and hashed, by id
 class Game:
   """A differentiable game; a subclass adds networks, losses and `schedule`.
 
-  Attributes:
-    config: of the run. A player's optimizer is `config.optimizers[player]`.
-    optimizers: by player.
-    directions: in which it translates images; none where it samples.
-    pretrained: by player without turns, the weights that it starts from.
+  By convention, player p has the network `config.p` and the optimizer
+  `config.optimizers.p`; networks that move together are one player.
   """
 
-  config: Any
-  optimizers: Mapping[str, optax.GradientTransformation]
+  config: Any  # of the run
+  optimizers: Mapping[str, optax.GradientTransformation]  # by player
 
-  directions = ()
-  pretrained = {}
+  # In which it translates images; none where it samples.
+  directions: ClassVar[tuple[Direction, ...]] = ()
+  # By player without turns, the weights that it starts from.
+  pretrained: ClassVar[Mapping[str, Pretrained]] = {}
   # inputs(keys [B]) -> batch: what samples are made from, such as `latent`,
   # `[B, Z]`; None where samples are not drawn at random.
-  inputs = None
+  inputs: ClassVar[Callable[..., Batch] | None] = None
   # embed(params, model_state, images [B, H, W, C]) -> features [B, D], which
   # a translation should keep of its source; None where undefined.
-  embed = None
+  embed: ClassVar[Callable[..., jax.Array] | None] = None
 
   @property
   def schedule(self) -> tuple[Turn, ...]:
@@ -152,39 +123,24 @@ class Game:
     """The players whose params are averaged, for sampling."""
     return ("generator",) if self.config.ema_decay else ()
 
-  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    """Returns the first params and model state, both by player.
-
-    Args:
-      rng: a key.
-      batch: examples, on which the values may depend.
-    """
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[Params, ModelState]:
+    """Returns the first params and model state; they may depend on examples."""
     raise NotImplementedError
 
-  def prepare_step(
-    self, state: TrainState, batches: Batch, rng: jax.Array
-  ) -> Batch:
-    """Returns minibatches `[n, B, ...]` with what the turns can share.
+  def prepare_step(self, state: TrainState, batches: Batch, rng) -> Batch:
+    """Returns minibatches `[n, B, ...]` with what the turns of a step share.
 
-    Called once at the start of a step; entries that it adds, such as generated
-    images, need the leading axis of the minibatches, too.
+    Entries that it adds, such as generated images, have that first axis, too.
     """
     return batches
 
   def sample(
-    self,
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
-    batch: Batch,
-    train: bool = False,
+    self, params: Params, model_state: ModelState, batch: Batch, train=False
   ) -> dict[str, jax.Array]:
     """Returns images `[B, H, W, C]` in [-1, 1] by name, one for each example.
 
-    Args:
-      params: by player.
-      model_state: by player.
-      batch: what `inputs` makes, or the images to translate.
-      train: batch norm uses the batch's statistics, and needs the axis `AXIS`.
+    The batch is that of `inputs`, or holds the images to translate. With
+    `train`, batch norm has the batch's statistics, and needs the axis `AXIS`.
     """
     return {}
 
@@ -196,14 +152,12 @@ def minibatches(game: Game) -> int:
 
 def sampling_variables(
   state: TrainState, averaged: bool = True
-) -> tuple[dict[str, Params], dict[str, ModelState]]:
+) -> tuple[Params, ModelState]:
   """Returns the params and model state for `Game.sample`."""
   if not averaged:
     return state.params, state.model_state
-  return (
-    {**state.params, **state.ema_params},
-    {**state.model_state, **state.ema_model_state},
-  )
+  params = {**state.params, **state.ema_params}
+  return params, {**state.model_state, **state.ema_model_state}
 
 
 def example_keys(rng: jax.Array, count: int) -> jax.Array:

@@ -5,7 +5,6 @@ Batches hold `image`, `[B, H, W, C]` in [-1, 1], and `label`, `[B]`.
 """
 
 import dataclasses
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from jaxgan import data, models
 from jaxgan.config import shared_config
 from jaxgan.data import presets
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Game, Params, TrainState, Turn
+from jaxgan.game import Batch, Game, ModelState, Params, TrainState, Turn
 from jaxgan.objectives import optimizers
 
 
@@ -33,7 +32,6 @@ class Classifier(Game):
 
   @property
   def schedule(self) -> tuple[Turn, ...]:
-    """One update."""
     return (Turn("classifier", self.loss),)
 
   @property
@@ -41,15 +39,12 @@ class Classifier(Game):
     """The classifier, if averages are kept."""
     return ("classifier",) if self.config.ema_decay else ()
 
-  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    """Returns the first params and model state, both by player."""
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[Params, ModelState]:
     image = jnp.zeros((1, *data.example_shape(self.config.data)))
     params, model_state = models.init(self.network, rng, image)
     return {"classifier": params}, {"classifier": model_state}
 
-  def loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
-  ):
+  def loss(self, params: Params, state: TrainState, batch: Batch, rng):
     """Returns the cross entropy of the labels."""
     (_, logits), model_state = models.apply(
       self.network,

@@ -23,20 +23,22 @@ from jaxgan.algorithms.one_sided import (
   translation_config,
 )
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Direction, Game, Params, TrainState, Turn
+from jaxgan.game import (
+  Batch,
+  Direction,
+  Game,
+  ModelState,
+  Params,
+  TrainState,
+  Turn,
+)
 from jaxgan.objectives import adversarial, image_pool, optimizers
 
 # A generator is named after its direction, a critic after the domain whose
 # images it tells from generated ones.
-FORWARD, BACKWARD = DIRECTIONS = tuple(
-  Direction(
-    name,
-    source,
-    target,
-    f"{source} -> {target}",
-    cycle=f"{source} -> {target} -> {source}",
-  )
-  for name, source, target in (
+DIRECTIONS = tuple(
+  Direction(name, a, b, f"{a} -> {b}", cycle=f"{a} -> {b} -> {a}")
+  for name, a, b in (
     ("forward", "source", "target"),
     ("backward", "target", "source"),
   )
@@ -46,28 +48,21 @@ INVERSE = {"forward": "backward", "backward": "forward"}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CycleGAN(Game):
-  """Two generators against two critics.
+  """Two generators against two critics."""
 
-  Attributes:
-    generators: by name of direction.
-    objective: of both critics, which are alike.
-  """
-
-  generators: Mapping[str, nn.Module]
-  objective: adversarial.Objective
+  generators: Mapping[str, nn.Module]  # by name of direction
+  objective: adversarial.Objective  # of both critics, which are alike
 
   directions = DIRECTIONS
 
   @property
   def schedule(self) -> tuple[Turn, ...]:
-    """One update of the generators, then one of the critics."""
     return (
       Turn("generator", self.generator_loss),
       Turn("critic", self.critic_loss),
     )
 
-  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    """Returns the first params and model state, both by player."""
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[Params, ModelState]:
     shapes = data.example_shapes(self.config.data)
     params: dict[str, dict] = {"generator": {}, "critic": {}}
     model_state: dict[str, dict] = {"generator": {}, "critic": {"pool": {}}}
@@ -89,7 +84,7 @@ class CycleGAN(Game):
   def translate(
     self,
     name: str,
-    params: Mapping[str, Params],
+    params: Params,
     states: dict[str, Any],
     x: jax.Array,
   ) -> jax.Array:
@@ -100,7 +95,7 @@ class CycleGAN(Game):
     return y
 
   def translate_all(
-    self, params: Mapping[str, Params], states: dict[str, Any], batch: Batch
+    self, params: Params, states: dict[str, Any], batch: Batch
   ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
     """Returns translations of sources and, for the identity, of targets."""
     fakes, identities = {}, {}
@@ -116,9 +111,7 @@ class CycleGAN(Game):
         fakes[name], identities[name] = jnp.split(both, 2)
     return fakes, identities
 
-  def prepare_step(
-    self, state: TrainState, batches: Batch, rng: jax.Array
-  ) -> Batch:
+  def prepare_step(self, state: TrainState, batches: Batch, rng) -> Batch:
     """Adds `fake`, the translations by direction, for the critics."""
     # The generators' turn begins with the same computation, which the compiler
     # makes once.
@@ -128,7 +121,7 @@ class CycleGAN(Game):
     return {**batches, "fake": {name: x[None] for name, x in fakes.items()}}
 
   def generator_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Params, state: TrainState, batch: Batch, rng
   ):
     """Returns the sum over both directions of the weighted terms."""
     own, states = params["generator"], dict(state.model_state["generator"])
@@ -152,9 +145,7 @@ class CycleGAN(Game):
         metrics[f"{term}_{name}"] = value
     return total, (states, metrics)
 
-  def critic_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
-  ):
+  def critic_loss(self, params: Params, state: TrainState, batch: Batch, rng):
     """Returns the sum of both critics' sides of the objective."""
     states = dict(state.model_state["critic"])
     states["pool"] = dict(states["pool"])
@@ -172,11 +163,7 @@ class CycleGAN(Game):
     return total, (states, metrics)
 
   def sample(
-    self,
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
-    batch: Batch,
-    train: bool = False,
+    self, params: Params, model_state: ModelState, batch: Batch, train=False
   ) -> dict[str, jax.Array]:
     """Returns each domain in the batch, translated, and translated back."""
 
@@ -194,11 +181,7 @@ class CycleGAN(Game):
 
 
 def create(config: ConfigDict) -> CycleGAN:
-  """Returns the game that a config describes.
-
-  Raises:
-    InputError: for values that cannot work.
-  """
+  """Returns the game that a config describes; refuses what cannot work."""
   check_translation(config)
   shapes = data.example_shapes(config.data)
   if config.weights.identity and shapes["source"][-1] != shapes["target"][-1]:

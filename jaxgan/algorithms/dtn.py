@@ -33,6 +33,7 @@ from jaxgan.game import (
   Batch,
   Direction,
   Game,
+  ModelState,
   Params,
   Pretrained,
   TrainState,
@@ -82,23 +83,16 @@ def match_shape(images: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DTN(Game):
-  """A generator from frozen features against a critic of three classes.
+  """A generator from frozen features against a critic of three classes."""
 
-  Attributes:
-    features: the frozen network f.
-    generator: g.
-    critic: of three classes.
-  """
-
-  features: nn.Module
-  generator: nn.Module
+  features: nn.Module  # f, which is frozen
+  generator: nn.Module  # g
   critic: nn.Module
 
   directions = (FORWARD, IDENTITY)
 
   @property
   def schedule(self) -> tuple[Turn, ...]:
-    """The critic's updates, then those of the generator."""
     return (
       Turn("critic", self.critic_loss, self.config.n_critic),
       Turn("generator", self.generator_loss, self.config.n_generator),
@@ -106,17 +100,12 @@ class DTN(Game):
 
   @property
   def pretrained(self) -> dict[str, Pretrained]:
-    """The classifier of the source whose features f has."""
-    own = self.config.features
+    features, shape = self.config.features, feature_shape(self.config)
     source = data.domain(self.config.data, "source")
-    return {
-      "features": Pretrained(
-        own.network, feature_shape(self.config), own.workdir, source
-      )
-    }
+    spec = Pretrained(features.network, shape, features.workdir, source)
+    return {"features": spec}
 
-  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    """Returns the first params and model state, both by player."""
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[Params, ModelState]:
     image = jnp.zeros((1, *data.example_shapes(self.config.data)["target"]))
     seen = jnp.zeros((1, *feature_shape(self.config)))
     (features, _), _ = jax.eval_shape(
@@ -131,17 +120,16 @@ class DTN(Game):
 
   def embed(
     self,
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
+    params: Params,
+    model_state: ModelState,
     images: jax.Array,
   ) -> jax.Array:
-    """Returns f of images `[B, H, W, C]`, `[B, D]`."""
     images = match_shape(images, feature_shape(self.config))
     player = params["features"], model_state["features"]
     return models.apply(self.features, *player, images, train=False)[0][0]
 
   def generate(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch
+    self, params: Params, state: TrainState, batch: Batch
   ) -> tuple[dict[str, jax.Array], jax.Array, Any]:
     """Returns G of both domains, f of the source, and g's new model state.
 
@@ -172,9 +160,7 @@ class DTN(Game):
     )
     return dict(zip(images, logits, strict=True)), model_state
 
-  def prepare_step(
-    self, state: TrainState, batches: Batch, rng: jax.Array
-  ) -> Batch:
+  def prepare_step(self, state: TrainState, batches: Batch, rng) -> Batch:
     """Adds `fake_source` and `fake_target`, which the critic sees."""
     # The generator's turn begins with the same computation, which the compiler
     # makes once; it leaves out those that the critic does not see.
@@ -186,9 +172,7 @@ class DTN(Game):
     ]
     return batches | jax.tree.map(lambda *x: jnp.stack(x), *fakes)
 
-  def critic_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
-  ):
+  def critic_loss(self, params: Params, state: TrainState, batch: Batch, rng):
     """Returns the cross entropy of the three classes (eq. 3)."""
     images = {key: batch[key] for key in CLASSES[:2]}
     images["real"] = batch["target"]
@@ -203,7 +187,7 @@ class DTN(Game):
     return total, (model_state, metrics)
 
   def generator_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Params, state: TrainState, batch: Batch, rng
   ):
     """Returns the weighted sum of the four terms (eqs. 4 to 8)."""
     fakes, features, model_state = self.generate(params, state, batch)
@@ -227,11 +211,7 @@ class DTN(Game):
     return total, (model_state, metrics)
 
   def sample(
-    self,
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
-    batch: Batch,
-    train: bool = False,
+    self, params: Params, model_state: ModelState, batch: Batch, train=False
   ) -> dict[str, jax.Array]:
     """Returns the images of each domain in the batch, and G of them."""
     images = {}
@@ -245,11 +225,7 @@ class DTN(Game):
 
 
 def create(config: ConfigDict) -> DTN:
-  """Returns the game that a config describes.
-
-  Raises:
-    InputError: for values that cannot work.
-  """
+  """Returns the game that a config describes; refuses what cannot work."""
   _check(config)
   shape = data.example_shapes(config.data)["target"]
   return DTN(

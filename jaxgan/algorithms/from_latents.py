@@ -1,14 +1,20 @@
 """What games have in common whose generator makes images from latents."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 from flax import linen as nn
 
 from jaxgan import models
-from jaxgan.game import Batch, Game, Params, TrainState, example_keys
+from jaxgan.game import (
+  Batch,
+  Game,
+  ModelState,
+  Params,
+  TrainState,
+  example_keys,
+)
 from jaxgan.models import latents
 
 
@@ -28,7 +34,7 @@ class FromLatents(Game):
     return {"latent": latents.draw(config.latent, keys, config.latent_size)}
 
   def generate(
-    self, params: Mapping[str, Params], state: TrainState, keys: jax.Array
+    self, params: Params, state: TrainState, keys: jax.Array
   ) -> tuple[jax.Array, Any]:
     """Returns fakes, one for each key, and the generator's new model state."""
     return models.apply(
@@ -39,9 +45,7 @@ class FromLatents(Game):
       train=True,
     )
 
-  def prepare_step(
-    self, state: TrainState, batches: Batch, rng: jax.Array
-  ) -> Batch:
+  def prepare_step(self, state: TrainState, batches: Batch, rng) -> Batch:
     """Adds `fake`: those of all minibatches, from one pass.
 
     Each minibatch keeps its own batch statistics.
@@ -55,11 +59,7 @@ class FromLatents(Game):
     return {**batches, "fake": jax.vmap(fakes)(rngs)}
 
   def sample(
-    self,
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
-    batch: Batch,
-    train: bool = False,
+    self, params: Params, model_state: ModelState, batch: Batch, train=False
   ) -> dict[str, jax.Array]:
     """Returns `generated` images of the latents."""
     player = params["generator"], model_state["generator"]

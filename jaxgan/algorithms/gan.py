@@ -6,7 +6,6 @@ switches. Batches hold `image`, `[B, H, W, C]` in [-1, 1], or `[B, D]`.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -18,7 +17,14 @@ from jaxgan.algorithms.from_latents import FromLatents
 from jaxgan.algorithms.gan_settings import check
 from jaxgan.checks import one_of
 from jaxgan.data import example_shape
-from jaxgan.game import Batch, Params, TrainState, Turn, example_keys
+from jaxgan.game import (
+  Batch,
+  ModelState,
+  Params,
+  TrainState,
+  Turn,
+  example_keys,
+)
 from jaxgan.objectives import adversarial, optimizers
 from jaxgan.objectives.feature_matching import feature_distance
 from jaxgan.objectives.unroll import unroll
@@ -26,24 +32,18 @@ from jaxgan.objectives.unroll import unroll
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GAN(FromLatents):
-  """A generator against one critic.
-
-  Attributes:
-    objective: of the critic.
-  """
+  """A generator against one critic."""
 
   objective: adversarial.Objective
 
   @property
   def schedule(self) -> tuple[Turn, ...]:
-    """The critic's updates, then one of the generator."""
     return (
       Turn("critic", self.critic_loss, self.config.n_critic),
       Turn("generator", self.generator_loss),
     )
 
-  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    """Returns the first params and model state, both by player."""
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[Params, ModelState]:
     latent = self.inputs(jax.random.split(rng, 1))["latent"]
     image = jnp.zeros((1, *example_shape(self.config.data)))
     networks = {
@@ -52,22 +52,15 @@ class GAN(FromLatents):
     }
     return models.init_players(rng, networks)
 
-  def critic_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
-  ):
-    """Returns the critic's side of the objective."""
+  def critic_loss(self, params: Params, state: TrainState, batch: Batch, rng):
+    critic = params["critic"], state.model_state["critic"]
     return self.objective.critic_loss(
-      params["critic"],
-      state.model_state["critic"],
-      batch["image"],
-      batch["fake"],
-      rng,
+      *critic, batch["image"], batch["fake"], rng
     )
 
   def generator_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Params, state: TrainState, batch: Batch, rng
   ):
-    """Returns the generator's side, against a critic that may be unrolled."""
     config, real = self.config, batch["image"]
     keys = example_keys(rng, config.generator_batches * real.shape[0])
     fake, model_state = self.generate(params, state, keys)
@@ -97,11 +90,7 @@ class GAN(FromLatents):
 
 
 def create(config: ConfigDict) -> GAN:
-  """Returns the game that a config describes.
-
-  Raises:
-    InputError: for names that do not exist and combinations that cannot work.
-  """
+  """Returns the game that a config describes; refuses what cannot work."""
   check(config)
   shape = example_shape(config.data)
   generator = models.create(
@@ -109,20 +98,16 @@ def create(config: ConfigDict) -> GAN:
   )
   minibatch = config.minibatch_discrimination
   kernels = (minibatch.kernels, minibatch.dims) if minibatch.kernels else None
+  layers = {"minibatch": kernels} if kernels else {}
   critic = models.create(
-    "Critic",
-    config.critic,
-    config.dtype,
-    "critic",
-    **({"minibatch": kernels} if kernels else {}),
+    "Critic", config.critic, config.dtype, "critic", **layers
   )
   if config.feature_matching:
     known = models.layer_names(critic, jnp.zeros((1, *shape)))
     one_of("feature_matching", config.feature_matching, known)
-  activation = jax.nn.sigmoid if config.critic_output == "sigmoid" else None
   return GAN(
     config,
     optimizers.of_players(config, {"critic": config.n_critic, "generator": 1}),
     generator,
-    adversarial.create(config, critic, bool(kernels), activation),
+    adversarial.create(config, critic, bool(kernels), config.critic_output),
   )

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from jaxgan.checks import at_least, one_of
+from jaxgan.checks import at_least
 from jaxgan.config import shared_config
 from jaxgan.data import presets
 from jaxgan.errors import InputError
@@ -45,7 +45,6 @@ def check(config: ConfigDict) -> None:
     InputError: with a remedy.
   """
   kernels = config.minibatch_discrimination.kernels
-  one_of("critic_output", config.critic_output, ("linear", "sigmoid"))
   for key, least in (
     ("n_critic", 1),
     ("latent_size", 1),

@@ -13,11 +13,7 @@ from jaxgan.algorithms.one_sided import OneSided, translation_config
 
 
 def create(config: ConfigDict) -> OneSided:
-  """Returns the game that a config describes.
-
-  Raises:
-    InputError: for values that cannot work.
-  """
+  """Returns the game that a config describes; refuses what cannot work."""
   return one_sided.create(config, OneSided)
 
 

@@ -6,7 +6,6 @@ each, is `algorithms/cyclegan.py`. Batches hold `source` and `target`, both
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -19,7 +18,15 @@ from jaxgan.checks import at_least
 from jaxgan.config import shared_config
 from jaxgan.data import presets
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Direction, Game, Params, TrainState, Turn
+from jaxgan.game import (
+  Batch,
+  Direction,
+  Game,
+  ModelState,
+  Params,
+  TrainState,
+  Turn,
+)
 from jaxgan.objectives import adversarial, optimizers
 
 # Entries of samples: in this order they stand beside each other.
@@ -32,10 +39,6 @@ class OneSided(Game):
 
   It minimises `weights.adversarial` times its side of the objective plus
   `weights.l1` times the mean of |G(source) - batch[l1_target]|.
-
-  Attributes:
-    generator: the network.
-    objective: of the critic.
   """
 
   generator: nn.Module
@@ -46,7 +49,6 @@ class OneSided(Game):
 
   @property
   def schedule(self) -> tuple[Turn, ...]:
-    """The critic's updates, then one of the generator."""
     return (
       Turn("critic", self.critic_loss, self.config.n_critic),
       Turn("generator", self.generator_loss),
@@ -56,8 +58,7 @@ class OneSided(Game):
     """Returns what the critic sees of images in the place of the target."""
     return images
 
-  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    """Returns the first params and model state, both by player."""
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[Params, ModelState]:
     shapes = data.example_shapes(self.config.data)
     example = {key: jnp.zeros((1, *shape)) for key, shape in shapes.items()}
     critic_input = self.critic_input(example, example["target"])
@@ -76,9 +77,7 @@ class OneSided(Game):
       self.generator, params, model_state, batch["source"], *noise, train=True
     )
 
-  def prepare_step(
-    self, state: TrainState, batches: Batch, rng: jax.Array
-  ) -> Batch:
+  def prepare_step(self, state: TrainState, batches: Batch, rng) -> Batch:
     """Adds `fake`, the translations that the critic sees."""
     player = state.params["generator"], state.model_state["generator"]
     # Not mapped over the minibatches: then the compiler sees that the
@@ -89,22 +88,16 @@ class OneSided(Game):
     ]
     return {**batches, "fake": jnp.stack(fakes)}
 
-  def critic_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
-  ):
-    """Returns the critic's side of the objective."""
-    return self.objective.critic_loss(
-      params["critic"],
-      state.model_state["critic"],
-      self.critic_input(batch, batch["target"]),
-      self.critic_input(batch, batch["fake"]),
-      rng,
+  def critic_loss(self, params: Params, state: TrainState, batch: Batch, rng):
+    real, fake = (
+      self.critic_input(batch, batch[k]) for k in ("target", "fake")
     )
+    critic = params["critic"], state.model_state["critic"]
+    return self.objective.critic_loss(*critic, real, fake, rng)
 
   def generator_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Params, state: TrainState, batch: Batch, rng
   ):
-    """Returns the generator's side of the objective plus the L1 term."""
     fake, model_state = self.generate(
       params["generator"], state.model_state["generator"], batch
     )
@@ -121,11 +114,7 @@ class OneSided(Game):
     return total, (model_state, metrics)
 
   def sample(
-    self,
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
-    batch: Batch,
-    train: bool = False,
+    self, params: Params, model_state: ModelState, batch: Batch, train=False
   ) -> dict[str, jax.Array]:
     """Returns source, translation, and target if there is one."""
     player = params["generator"], model_state["generator"]
@@ -174,11 +163,7 @@ def create_generator(config: ConfigDict, channels: int) -> nn.Module:
 
 
 def check_translation(config: ConfigDict) -> None:
-  """Refuses data that is not of two domains, and counts below their least.
-
-  Raises:
-    InputError: with a remedy.
-  """
+  """Refuses data that is not of two domains, and counts below their least."""
   if not data.is_translation(config.data):
     raise InputError(
       f"{config.algorithm} translates images: choose a preset with a source "

@@ -8,7 +8,7 @@ learns: the generator down, and less often, the critic up. Batches hold `image`,
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,24 +29,18 @@ from jaxgan.objectives.transport import energy_distance
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OTGAN(FromLatents):
-  """A generator and a critic that move one distance.
-
-  Attributes:
-    critic: the network of the features.
-  """
+  """A generator and a critic of features that move one distance."""
 
   critic: nn.Module
 
   @property
   def schedule(self) -> tuple[Turn, ...]:
-    """One update of the critic, then those of the generator."""
     return (
       Turn("critic", self.critic_loss),
       Turn("generator", self.generator_loss, self.config.n_generator),
     )
 
   def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    """Returns the first params and model state, which depend on the images."""
     rng, *rngs = jax.random.split(rng, 3)
     images = batch["image"]
     latents = self.inputs(jax.random.split(rng, len(images)))["latent"]
@@ -72,14 +66,12 @@ class OTGAN(FromLatents):
       )
     return params, model_state
 
-  def prepare_step(
-    self, state: TrainState, batches: Batch, rng: jax.Array
-  ) -> Batch:
+  def prepare_step(self, state: TrainState, batches: Batch, rng) -> Batch:
     """Returns the minibatches as they are: each turn makes its own fakes."""
     return batches
 
   def distance(
-    self, params: Mapping[str, Params], batch: Batch, rng: jax.Array
+    self, params: Params, batch: Batch, rng: jax.Array
   ) -> tuple[jax.Array, Metrics]:
     """Returns the energy distance of the batch and as many fakes."""
 
@@ -100,34 +92,25 @@ class OTGAN(FromLatents):
       **self.config.transport,
     )
 
-  def critic_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
-  ):
-    """Returns minus the distance."""
+  def critic_loss(self, params: Params, state: TrainState, batch: Batch, rng):
     distance, metrics = self.distance(params, batch, rng)
     return -distance, ({}, metrics)
 
   def generator_loss(
-    self, params: Mapping[str, Params], state: TrainState, batch: Batch, rng
+    self, params: Params, state: TrainState, batch: Batch, rng
   ):
-    """Returns the distance."""
     distance, metrics = self.distance(params, batch, rng)
     return distance, ({}, metrics)
 
 
 def create(config: ConfigDict) -> OTGAN:
-  """Returns the game that a config describes.
-
-  Raises:
-    InputError: for values that cannot work.
-  """
+  """Returns the game that a config describes; refuses what cannot work."""
   check(config)
   shape = example_shape(config.data)
+  updates = {"critic": 1, "generator": config.n_generator}
   return OTGAN(
     config,
-    optimizers.of_players(
-      config, {"critic": 1, "generator": config.n_generator}
-    ),
+    optimizers.of_players(config, updates),
     models.create(
       "Generator", config.generator, config.dtype, "generator", shape=shape
     ),
@@ -161,51 +144,29 @@ def in_chunks(
 
 
 def check(config: ConfigDict) -> None:
-  """Refuses values that cannot work.
-
-  Raises:
-    InputError: with a remedy.
-  """
+  """Refuses values that cannot work."""
   for key in ("latent_size", "n_generator"):
     at_least(key, config[key], 1)
   at_least("chunk_size", config.chunk_size, 0, zero="all at once")
   transport = config.transport
   at_least("transport.max_iterations", transport.max_iterations, 1)
-  for key, value, good, remedy in (
+  if config.batch_size % 2:
+    raise InputError(
+      f"batch_size={config.batch_size}: give an even number, for two halves"
+    )
+  for key, good, remedy in (
+    ("epsilon", lambda x: 1e-6 <= x <= 1e3, "give a value from 1e-6 to 1000"),
+    ("momentum", lambda x: 1 <= x < 2, "give 1 (none) to below 2"),
+    ("threshold", lambda x: 0 <= x < math.inf, "give 0 or more"),
     (
-      "batch_size",
-      config.batch_size,
-      config.batch_size % 2 == 0,
-      "give an even number, for two halves",
-    ),
-    (
-      "transport.epsilon",
-      transport.epsilon,
-      1e-6 <= transport.epsilon <= 1e3,
-      "give a value from 1e-6 to 1000",
-    ),
-    (
-      "transport.momentum",
-      transport.momentum,
-      1 <= transport.momentum < 2,
-      "give 1 (none) to below 2",
-    ),
-    (
-      "transport.annealing",
-      transport.annealing,
-      _is_annealing(transport.annealing),
+      "annealing",
+      _is_annealing,
       "give (factor, decay), the factor above 0 and the decay in (0, 1); or "
       "(1.0, 1.0) for none",
     ),
-    (
-      "transport.threshold",
-      transport.threshold,
-      0 <= transport.threshold < math.inf,
-      "give 0 or more",
-    ),
   ):
-    if not good:
-      raise InputError(f"{key}={value}: {remedy}")
+    if not good(transport[key]):
+      raise InputError(f"transport.{key}={transport[key]}: {remedy}")
 
 
 def _is_annealing(x: Any) -> bool:

@@ -7,8 +7,6 @@ training with batches of one, the statistics of the batch (section 3.3).
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +20,7 @@ from jaxgan.algorithms.one_sided import (
   with_source_and_target,
 )
 from jaxgan.errors import InputError
-from jaxgan.game import Batch, Params, TrainState, example_keys
+from jaxgan.game import Batch, ModelState, Params, TrainState, example_keys
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,9 +33,7 @@ class Pix2Pix(OneSided):
     """Returns images beside their sources, `[B, H, W, 2 C]`."""
     return jnp.concatenate([batch["source"], images], axis=-1)
 
-  def prepare_step(
-    self, state: TrainState, batches: Batch, rng: jax.Array
-  ) -> Batch:
+  def prepare_step(self, state: TrainState, batches: Batch, rng) -> Batch:
     """Adds `noise`, the units that dropout keeps, and `fake`."""
     rngs = jax.random.split(rng, len(batches["source"]))
     noise = [
@@ -52,11 +48,7 @@ class Pix2Pix(OneSided):
     return {"latent": jax.random.key_data(keys)}
 
   def sample(
-    self,
-    params: Mapping[str, Params],
-    model_state: Mapping[str, Any],
-    batch: Batch,
-    train: bool = False,
+    self, params: Params, model_state: ModelState, batch: Batch, train=False
   ) -> dict[str, jax.Array]:
     """Returns source, translation, and target if there is one.
 
@@ -82,11 +74,7 @@ class Pix2Pix(OneSided):
 
 
 def create(config: ConfigDict) -> Pix2Pix:
-  """Returns the game that a config describes.
-
-  Raises:
-    InputError: for values that cannot work.
-  """
+  """Returns the game that a config describes; refuses what cannot work."""
   if config.data.name == "unpaired":
     raise InputError(
       "pix2pix learns from pairs: choose a preset of such, as 'outlines' or "

@@ -9,31 +9,26 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import models
+from jaxgan.checks import one_of
 from jaxgan.game import Metrics, ModelState, Params
 from jaxgan.names import named
 from jaxgan.objectives import losses, penalties
 from jaxgan.objectives.combinations import check
 
+ACTIVATIONS = {"linear": lambda logits: logits, "sigmoid": jax.nn.sigmoid}
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Objective:
-  """What a critic and its opponent minimise.
-
-  Attributes:
-    critic: the network.
-    loss: of logits.
-    penalty: of the critic; None for none.
-    penalty_weight: its factor.
-    activation: of the logits.
-    separate_batches: pass real and generated examples separately, since the
-      critic ties the examples of a batch to each other.
-  """
+  """What a critic and its opponent minimise."""
 
   critic: nn.Module
   loss: losses.AdversarialLoss
   penalty: Callable[..., jax.Array] | None
   penalty_weight: float
-  activation: Callable[[jax.Array], jax.Array]
+  activation: Callable[[jax.Array], jax.Array]  # of the logits
+  # Real and generated examples are passed separately, where the critic ties
+  # the examples of a batch to each other.
   separate_batches: bool
 
   def critic_logits(
@@ -72,11 +67,7 @@ class Objective:
     fake: jax.Array,
     unrolled: bool = False,
   ) -> jax.Array:
-    """Returns the loss of the opponent of a critic with these variables.
-
-    With `unrolled`, the variables depend on the opponent, so that a zero-sum
-    loss counts what it says of real examples, too.
-    """
+    """Returns the opponent's loss; an unrolled critic depends on it, too."""
     # Where neither unrolled nor relativistic losses look at the real logits,
     # the compiler drops this pass.
     real_logits = self.critic_logits(params, model_state, real)
@@ -90,19 +81,16 @@ def create(
   config: ConfigDict,
   critic: nn.Module,
   couples_examples: bool = False,
-  activation: Callable[[jax.Array], jax.Array] | None = None,
+  activation: str = "linear",
 ) -> Objective:
   """Returns the objective that `loss` and `penalty` of a config describe.
 
   Args:
-    config: of the run.
+    config: of the run; refused if its names or combinations cannot work.
     critic: the network of `config.critic`.
-    couples_examples: whether a layer other than batch norm ties the examples
-      of a batch to each other.
-    activation: of its logits; None for none.
-
-  Raises:
-    InputError: for names that do not exist and combinations that cannot work.
+    couples_examples: whether a layer of it, other than batch norm, ties the
+      examples of a batch to each other.
+    activation: of its logits, "linear" or "sigmoid".
   """
   loss = named(losses, "loss", config.loss)
   if isinstance(loss, functools.partial):  # one with constants
@@ -111,12 +99,13 @@ def create(
   weight = penalty.pop("weight")
   penalty = penalty["name"] and named(penalties, "penalty", penalty)
   check(config, couples_examples)
+  one_of("critic_output", activation, ACTIVATIONS)
   separate_batches = config.critic.norm == "batch" or couples_examples
   return Objective(
     critic,
     loss,
     penalty or None,
     weight,
-    activation or (lambda logits: logits),
+    ACTIVATIONS[activation],
     separate_batches,
   )
