@@ -7,6 +7,8 @@ import sys
 import pytest
 from helpers.environment import ROOT
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 SCRIPT = """

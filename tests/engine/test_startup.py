@@ -7,6 +7,8 @@ import sys
 import pytest
 from helpers.environment import CONFIGS
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 from jaxgan.engine import startup
 startup.set_up()
