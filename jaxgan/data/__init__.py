@@ -35,12 +35,18 @@ def is_stacked(config: ConfigDict) -> bool:
   return builtin.find(config.name).stacked
 
 
-def example_shapes(config: ConfigDict) -> dict[str, tuple[int, ...]]:
-  """Returns the shapes of one example's images, by their names in a batch.
+def mixture(config: ConfigDict) -> Mixture | None:
+  """Returns the distribution that points are drawn from; None for images."""
+  return builtin.find(config.name).mixture
 
-  Raises:
-    InputError: where no images could be of that shape.
-  """
+
+def classes(config: ConfigDict) -> int:
+  """Returns the number of labels, which are 0, 1, ...; 0 if there are none."""
+  return builtin.find(config.name).classes(config)
+
+
+def example_shapes(config: ConfigDict) -> dict[str, tuple[int, ...]]:
+  """Returns `example_shape` by the images' names in a batch."""
   if not is_translation(config):
     return {"image": example_shape(config)}
   at_least("data.margin", config.margin, 0)
@@ -68,42 +74,21 @@ def example_shape(config: ConfigDict) -> tuple[int, ...]:
   return builtin.find(config.name).shape(config)
 
 
-def mixture(config: ConfigDict) -> Mixture | None:
-  """Returns the distribution that points are drawn from; None for images."""
-  return builtin.find(config.name).mixture
-
-
 def create(config: ConfigDict) -> Source:
   """Returns the source named `config.name`.
 
   It is an object of `builtin.py`, or a set of TensorFlow Datasets, prepared
   below `config.path` (by default `$TFDS_DATA_DIR`, or
-  `~/tensorflow_datasets`).
-
-  For translation, "unpaired" is two of these, "outlines" the outlines of digits
-  with the digits, and "pairs" files; see `translation.pairs`.
+  `~/tensorflow_datasets`). For translation, "unpaired" is two of these,
+  "outlines" the outlines of digits with the digits, and "pairs" files; see
+  `translation.pairs`.
 
   Raises:
     InputError: where there is no such set, or it does not fit the config.
   """
   example_shapes(config)  # for its checks
-  if is_translation(config):
-    return _translation(config)
-  return builtin.find(config.name).create(config)
-
-
-def one_side(config: ConfigDict, side: str) -> Source:
-  """Returns a source of one domain; of pairs, with the other side too.
-
-  Raises:
-    InputError: see `create`.
-  """
-  if config.name == "unpaired":
-    return translation.Domain(create(domain(config, side)), side)
-  return create(config)
-
-
-def _translation(config: ConfigDict) -> Source:
+  if not is_translation(config):
+    return builtin.find(config.name).create(config)
   parts = {side: domain(config, side) for side in SIDES}
   for part in parts.values():
     part.margin = config.margin
@@ -115,13 +100,16 @@ def _translation(config: ConfigDict) -> Source:
       domains.append(translation.Domain(create(part), side))
   if config.name == "unpaired":
     return translation.Unpaired(*domains)
-  if config.source.split != config.target.split:
-    raise InputError(
-      f"data.source.split={config.source.split!r} and data.target.split="
-      f"{config.target.split!r}: the images of a pair need the same"
-    )
+  translation.check_equal(config, "split")
   first, second = (part[np.arange(len(part))] for part in domains)
   return ArraySource(first | second)
+
+
+def one_side(config: ConfigDict, side: str) -> Source:
+  """Returns a source of one domain; of pairs, with the other side too."""
+  if config.name == "unpaired":
+    return translation.Domain(create(domain(config, side)), side)
+  return create(config)
 
 
 @contextlib.contextmanager
@@ -134,31 +122,22 @@ def _names_domain(side: str) -> Iterator[None]:
     raise InputError(re.sub(keys, f"data.{side}.", str(e))) from e
 
 
-def classes(config: ConfigDict) -> int:
-  """Returns the number of labels, which are 0, 1, ...; 0 if there are none."""
-  return builtin.find(config.name).classes(config)
-
-
 def held_out(config: ConfigDict) -> ConfigDict | None:
   """Returns the data config of the held-out images, or None.
 
-  See `held_out` of the data sets. For translation, both domains have such, and
-  there is no margin.
+  See `DataSet.held_out`. For translation, both domains need such images; there
+  is no margin.
   """
   other = config.copy_and_resolve_references()
-  if not is_translation(config):
-    changes = builtin.find(config.name).held_out(config)
-    if changes is None:
-      return None
-    other.update(changes)
-    return other
-  other.margin = 0
-  for side in SIDES:
-    part = domain(config, side)
+  parts = [(config, other)]
+  if is_translation(config):
+    other.margin = 0
+    parts = [(domain(config, side), other[side]) for side in SIDES]
+  for part, entry in parts:
     changes = builtin.find(part.name).held_out(part)
     if changes is None:
       return None
     if "half" in part:
       other.path = changes.pop("path")
-    other[side].update(changes)
+    entry.update(changes)
   return other

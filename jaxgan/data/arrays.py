@@ -30,16 +30,14 @@ class StackedSource:
   def __init__(self, source: ArraySource, length: int, seed: int = 0):
     self.source = source
     self.in_memory = source.in_memory
-    self.triples = np.random.default_rng(seed).integers(
-      len(source), size=(length, 3)
-    )
+    rng = np.random.default_rng(seed)
+    self.triples = rng.integers(len(source), size=(length, 3))
 
   def __len__(self) -> int:
     return len(self.triples)
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    triples = self.triples[indices]
-    parts = [self.source[triples[:, i]] for i in range(3)]
+    parts = [self.source[column] for column in self.triples[indices].T]
     hundreds, tens, ones = (part["label"] for part in parts)
     return {
       "image": np.concatenate([part["image"] for part in parts], axis=-1),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxgan.checks import one_of
 from jaxgan.data import digits as digits_lib
 from jaxgan.data import mixtures
 from jaxgan.data.arrays import StackedSource
@@ -20,7 +21,10 @@ from jaxgan.errors import InputError
 
 
 class Images(DataSet):
-  """Square labelled images with the splits "train" and "test"."""
+  """Square images with `labels` labels and the splits "train" and "test".
+
+  `read(config.data)` returns them; for `preset` see `DataSet`.
+  """
 
   def __init__(
     self,
@@ -29,27 +33,13 @@ class Images(DataSet):
     labels: int = 10,
     **preset: Any,
   ):
-    """Describes the images that a function reads.
-
-    Args:
-      read: `config.data -> source`.
-      channels: of an image.
-      labels: how many there are.
-      **preset: see `DataSet`.
-    """
-    self.read = read
-    self.channels = channels
-    self.labels = labels
+    self.read, self.channels, self.labels = read, channels, labels
     self.preset = {"channels": channels, **preset}
 
   def create(self, config: ConfigDict) -> Source:
     """Returns the images; see `DataSet`."""
-    _check_split(config)
-    if config.channels != self.channels:
-      raise InputError(
-        f"{config.name} has {self.channels} channels, not {config.channels}: "
-        f"set data.channels={self.channels}"
-      )
+    one_of("data.split", config.split, SPLITS)
+    self.check_channels(config, self.channels)
     height, width, _ = self.shape(config)
     if height != width:
       raise InputError(
@@ -63,17 +53,15 @@ class Images(DataSet):
 
 
 class Stacked(Images):
-  """Triples of grey digits, one to a channel: 1000 modes.
+  """Triples of the grey digits of a set, one to a channel: 1000 modes.
 
-  60 000 of the training split's, or 26 000 of the other's, as many as
-  published counts of modes are from (VEEGAN, arXiv:1705.07761).
+  They are 60 000 to train and 26 000 to test, as many as in published counts
+  of modes (VEEGAN, arXiv:1705.07761).
   """
 
   stacked = True
 
   def __init__(self, name: str, **preset: Any):
-    """Stacks the digits of the set `name`."""
-
     def read(config: ConfigDict) -> StackedSource:
       grey = config.copy_and_resolve_references()
       grey.update(name=name, channels=1)
@@ -87,24 +75,16 @@ class Points(DataSet):
   """Points in the plane, labelled with their mode."""
 
   def __init__(self, mixture: Mixture):
-    """Describes points drawn from a mixture."""
     self.mixture = mixture
 
   def create(self, config: ConfigDict) -> Source:
     """Returns points, always the same; see `DataSet`."""
-    _check_split(config)
+    one_of("data.split", config.split, SPLITS)
     return mixtures.draw(self.mixture, SPLITS.index(config.split))
 
   def shape(self, config: ConfigDict) -> tuple[int, ...]:
     """Returns the shape of a point."""
     return (2,)
-
-
-def _check_split(config: ConfigDict) -> None:
-  if config.split not in SPLITS:
-    raise InputError(
-      f"{config.name} has no split {config.split!r}: give 'train' or 'test'"
-    )
 
 
 digits = Images(digits_lib.handwritten, image_size=16)

@@ -15,13 +15,9 @@ SPLITS = ("train", "test")  # of the sets that come with this package
 
 
 class Source(Protocol):
-  """Examples by their indices; see the package's docstring.
+  """Examples by their indices; see the package's docstring."""
 
-  Attributes:
-    in_memory: whether indexing only copies from memory.
-  """
-
-  in_memory: bool
+  in_memory: bool  # whether indexing only copies from memory
 
   def __len__(self) -> int: ...
 
@@ -29,17 +25,11 @@ class Source(Protocol):
 
 
 class DataSet:
-  """A kind of data; the methods take the `config.data` that names it.
+  """A kind of data; the methods take the `config.data` that names it."""
 
-  Attributes:
-    preset: values of `config.data` that suit it.
-    mixture: the distribution that points are drawn from; None for images.
-    stacked: whether each channel is a labelled image.
-  """
-
-  preset: Mapping[str, Any] = {}
-  mixture: Mixture | None = None
-  stacked = False
+  preset: Mapping[str, Any] = {}  # values of `config.data` that suit it
+  mixture: Mixture | None = None  # that points are drawn from
+  stacked = False  # whether each channel is a labelled image
 
   def create(self, config: ConfigDict) -> Source:
     """Returns the examples.
@@ -48,6 +38,14 @@ class DataSet:
       InputError: where there are none, or the config does not fit them.
     """
     raise NotImplementedError
+
+  def check_channels(self, config: ConfigDict, channels: int) -> None:
+    """Refuses a config of another number of channels than the images have."""
+    if config.channels != channels:
+      raise InputError(
+        f"{config.name} has {channels} channels, not {config.channels}: set "
+        f"data.channels={channels}"
+      )
 
   def classes(self, config: ConfigDict) -> int:
     """Returns the number of labels for a classifier, 0 if there are none."""

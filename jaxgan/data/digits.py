@@ -27,11 +27,8 @@ def handwritten(config: ConfigDict) -> ArraySource:
 
   The 8x8 originals (16 grey levels, test part of the UCI set "Optical
   Recognition of Handwritten Digits") are enlarged smoothly to three quarters
-  of the image and centred, as MNIST's are. Ink is 255.
-
-  Args:
-    config: `config.data`. Its split "train" is four fifths of the digits, drawn
-      at random once and for all; "test" is the rest.
+  of the image and centred, as MNIST's are. Ink is 255. The split "train" is
+  four fifths of them, drawn at random once and for all; "test" is the rest.
   """
   size, _ = stored_size(config)
   inner = 3 * size // 4
@@ -64,24 +61,19 @@ def outlines(config: ConfigDict) -> ArraySource:
 
 
 def typeset(config: ConfigDict, length: int = 6000) -> ArraySource:
-  """Returns digits set in matplotlib's fonts, with jitter. Ink is 255.
+  """Returns `length` digits set in matplotlib's fonts. Ink is 255.
 
-  Font, height, slant, rotation and place vary; the set is always the same.
-
-  Args:
-    config: `config.data`. Its splits "train" and "test" differ in their draws.
-    length: the number of images; each digit is as frequent.
+  Each digit is as frequent. Font, height, slant, rotation and place are random,
+  but the same in every call; the splits "train" and "test" differ.
   """
   size, _ = stored_size(config)
   rng = np.random.default_rng(["train", "test"].index(config.split))
   folder = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
-  scale = 4  # drawn larger and reduced, for smooth edges
-  side = scale * size
-  heights = (0.75 * side, 0.85 * side, 0.95 * side)
+  side = 4 * size  # drawn larger and reduced, for smooth edges
   fonts = [
-    ImageFont.truetype(str(folder / f"{name}.ttf"), height)
+    ImageFont.truetype(str(folder / f"{name}.ttf"), share * side)
     for name in FONTS
-    for height in heights
+    for share in (0.75, 0.85, 0.95)
   ]
   labels = np.arange(length, dtype=np.int32) % 10
   images = np.zeros((length, size, size, 1), np.uint8)
@@ -98,10 +90,9 @@ def typeset(config: ConfigDict, length: int = 6000) -> ArraySource:
 def usps(config: ConfigDict) -> ArraySource:
   """Returns the USPS digits, 7291 to train and 2007 to test. Ink is 255.
 
-  Args:
-    config: `config.data`. Its path is a folder with the text files of "The
-      Elements of Statistical Learning", `zip.train.gz` and `zip.test.gz`: to a
-      line, a label and the 256 values of a 16x16 image in [-1, 1].
+  `config.path` is a folder with the text files of "The Elements of Statistical
+  Learning", `zip.train.gz` and `zip.test.gz`: to a line, a label and the 256
+  values of a 16x16 image in [-1, 1].
 
   Raises:
     InputError: where the file is missing, or no file of USPS.
@@ -124,21 +115,13 @@ def usps(config: ConfigDict) -> ArraySource:
       "values outside [-1, 1]"
     )
   grey = np.rint((pixels + 1) * 127.5).astype(np.uint8)
-  return ArraySource(
-    {
-      "image": _resize(grey, size)[..., None],
-      "label": labels.astype(np.int32),
-    }
-  )
+  images = _resize(grey, size)[..., None]
+  return ArraySource({"image": images, "label": labels.astype(np.int32)})
 
 
 def _resize(images: np.ndarray, size: int) -> np.ndarray:
   """Returns grey images `[n, H, W]`, uint8, at another size."""
-  if images.shape[1:] == (size, size):
+  shape, method = (size, size), Image.Resampling.BICUBIC
+  if images.shape[1:] == shape:
     return images
-  return np.stack(
-    [
-      Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
-      for image in images
-    ]
-  )
+  return np.stack([Image.fromarray(x).resize(shape, method) for x in images])

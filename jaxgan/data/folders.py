@@ -27,10 +27,8 @@ class Folder(DataSet):
     files = paths(config.path)
 
     def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
-      images = [
-        decode(read_file(path), str(path), config)
-        for path in (files[i] for i in indices)
-      ]
+      paths = [files[i] for i in indices]
+      images = [decode(read_file(path), str(path), config) for path in paths]
       return {"image": np.stack(images)}
 
     return load(read, len(files), config.name)
@@ -38,8 +36,7 @@ class Folder(DataSet):
   def held_out(self, config: ConfigDict) -> dict[str, str] | None:
     """Returns the keys that change for the held-out images, or None.
 
-    They are in a folder "test" or "val" beside one named "train", or in "testA"
-    beside "trainA".
+    Folders "test" and "val" are held out of "train", "testA" of "trainA".
     """
     path = pathlib.Path(config.path)
     if path.name.startswith("train"):
@@ -72,11 +69,7 @@ def paths(root: str | os.PathLike[str]) -> list[pathlib.Path]:
 
 
 def read_file(path: pathlib.Path) -> bytes:
-  """Returns the bytes of a file.
-
-  Raises:
-    InputError: where it cannot be read.
-  """
+  """Returns the bytes of a file; raises an `InputError` where it cannot."""
   try:
     return path.read_bytes()
   except OSError as e:

@@ -14,20 +14,16 @@ from tqdm import tqdm
 from jaxgan.data.arrays import ArraySource
 from jaxgan.errors import InputError
 
+Read = Callable[[Sequence[int]], dict[str, np.ndarray]]  # indices -> batch
+
 MEMORY_LIMIT = 1 << 30  # bytes of decoded images that are held in memory
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-  """A source of encoded images, which are decoded when they are indexed.
+  """A source of encoded images, which are decoded when they are indexed."""
 
-  Attributes:
-    read: `indices -> batch`.
-    length: the number of examples.
-    in_memory: see `Source`.
-  """
-
-  read: Callable[[Sequence[int]], dict[str, np.ndarray]]
+  read: Read
   length: int
   in_memory: bool = False
 
@@ -38,17 +34,10 @@ class ImageSource:
     return self.read(indices.tolist())
 
 
-def load(
-  read: Callable[[Sequence[int]], dict[str, np.ndarray]],
-  length: int,
-  name: str,
-) -> ArraySource | ImageSource:
-  """Returns a source of encoded images, in memory if they fit.
+def load(read: Read, length: int, name: str) -> ArraySource | ImageSource:
+  """Returns a source of `length` > 0 encoded images, in memory if they fit.
 
-  Args:
-    read: `indices -> batch`.
-    length: the number of examples, at least 1.
-    name: of the data, for the progress bar.
+  `name` is that of the data, for the progress bar.
   """
   source = ImageSource(read, length)
   size = sum(x.nbytes for x in source[np.arange(1)].values()) * length
@@ -61,49 +50,32 @@ def load(
     for part in pool.map(source.__getitem__, chunks):
       parts.append(part)
       bar.update(len(next(iter(part.values()))))
-  return ArraySource(
-    {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-  )
+  joined = {key: np.concatenate([x[key] for x in parts]) for key in parts[0]}
+  return ArraySource(joined)
 
 
 def decode(data: bytes, name: str, config: ConfigDict) -> np.ndarray:
-  """Decodes an image and brings it to the size and channels of the config.
+  """Returns a decoded image, uint8 `[H, W, C]`, as `config.data` says.
 
-  Args:
-    data: the encoded image.
-    name: of the image, for errors.
-    config: `config.data`.
-
-  Returns:
-    uint8 `[H, W, C]`; see `crop_and_resize`.
-
-  Raises:
-    InputError: where the data is no image, or a truncated one.
+  See `open_image` and `crop_and_resize`.
   """
-  return crop_and_resize(open_any(data, name), name, config)
+  return crop_and_resize(open_image(data, name), name, config)
 
 
 def open_image(
-  data: bytes, name: str, channels: int, largest: int | None = None
+  data: bytes, name: str, channels: int = 0, largest: int | None = None
 ) -> Image.Image:
-  """Decodes an image; its mode is "L" for 1 channel and "RGB" for 3.
-
-  It is turned as its EXIF data says, and transparent parts become white.
+  """Decodes an image, turned as its EXIF data says; transparency becomes white.
 
   Args:
     data: the encoded image.
     name: of the image, for errors.
-    channels: 1 or 3.
+    channels: 1, which is the mode "L", or 3, "RGB"; 0: as many as there are.
     largest: of its longer side, in pixels; larger images are not decoded.
 
   Raises:
     InputError: where the data is no image, truncated, or too large.
   """
-  return _convert(open_any(data, name, largest), name, channels)
-
-
-def open_any(data: bytes, name: str, largest: int | None = None) -> Image.Image:
-  """Decodes an image as `open_image` does, and keeps its channels."""
   try:
     with warnings.catch_warnings():
       # Of many pixels, which are an error where they are far too many.
@@ -128,25 +100,17 @@ def open_any(data: bytes, name: str, largest: int | None = None) -> Image.Image:
     image = image.convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(white, image).convert(mode)
-  return image
+  return _convert(image, name, channels) if channels else image
 
 
 def crop_and_resize(
   image: Image.Image, name: str, config: ConfigDict
 ) -> np.ndarray:
-  """Brings an image to the size and channels of the config.
+  """Returns an image of any mode as `config.data` says, uint8 `[H, W, C]`.
 
   The image, or the half of it that `config.half` names, is padded by
   `config.pad` (cut, where negative), cut to its central part of the right shape
-  and resized.
-
-  Args:
-    image: of any mode.
-    name: of the image, for errors.
-    config: `config.data`.
-
-  Returns:
-    uint8 `[H, W, C]`, with the height and width of `stored_size`.
+  and resized to the height and width of `stored_size`.
 
   Raises:
     InputError: where it has no halves, or nothing is left of it.
@@ -175,21 +139,19 @@ def crop_and_resize(
 
 def stored_size(config: ConfigDict) -> tuple[int, int]:
   """Returns the height and width at which images are read, with margin."""
-  margin = config.get("margin", 0)
-  width = config.get("image_width", 0) or config.image_size
-  return config.image_size + margin, width + margin
+  margin, height = config.get("margin", 0), config.image_size
+  width = config.get("image_width", 0) or height
+  return height + margin, width + margin
 
 
 def _convert(image: Image.Image, name: str, channels: int) -> Image.Image:
   mode = "L" if channels == 1 else "RGB"
   if (Image.getmodebase(image.mode) == "L") != (mode == "L"):
+    grey = "grey images, such as {}, are given 3 channels"
+    coloured = "coloured images, such as {}, are made grey"
     token = object()
     if _reported.setdefault(mode, token) is token:  # in one thread only
-      print(
-        f"coloured images, such as {name}, are made grey"
-        if mode == "L"
-        else f"grey images, such as {name}, are given 3 channels"
-      )
+      print((coloured if mode == "L" else grey).format(name))
   return image.convert(mode)
 
 

@@ -39,16 +39,11 @@ def density(mixture: Mixture, points: np.ndarray) -> np.ndarray:
 
 
 def modes(points: np.ndarray, mixture: Mixture) -> tuple[int, float]:
-  """Returns the number of modes covered and the share of good samples.
+  """Returns, of points `[N, 2]`, the modes covered and the share of good ones.
 
-  Srivastava et al. 2017 (arXiv:1705.07761), section 5.1: a sample is of high
-  quality within 3 standard deviations of the nearest centre, and a mode is
-  found where at least one such sample is nearest to it. A 2-D Gaussian has
-  98.9 % of its samples there.
-
-  Args:
-    points: `[N, 2]`.
-    mixture: the distribution to be learned.
+  Srivastava et al. 2017 (arXiv:1705.07761), section 5.1: a sample is good
+  within 3 standard deviations of the nearest centre (98.9 % of a 2-D Gaussian),
+  and a mode is covered where a good sample is nearest to it.
   """
   gaps = np.linalg.norm(points[:, None] - mixture.centres, axis=-1)
   good = gaps.min(1) <= 3 * mixture.deviation

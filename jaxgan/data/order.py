@@ -12,7 +12,7 @@ def shuffled_indices(
 ) -> np.ndarray | jax.Array:
   """Returns the indices at `positions` of an endless shuffled sequence.
 
-  The sequence is one permutation of all examples after the other, epoch e
+  The sequence is one permutation of `length` examples after the other, epoch e
   being drawn from (seed, e). A permutation is a Feistel network on the bits
   of an index, repeated where the result is no index (cycle walking), so that
   it costs the same everywhere and needs no memory.
@@ -20,7 +20,7 @@ def shuffled_indices(
   Args:
     seed: any integer.
     positions: of 0 or more, `[n]`; on a device below 2^32, as uint32.
-    length: of an epoch, in examples.
+    length: of an epoch.
     xp: `numpy`, or `jax.numpy` within a compiled function.
   """
   epochs = (positions // length).astype("uint32")
@@ -52,7 +52,7 @@ def shuffled_indices(
 
 
 def _mix(x: Any) -> Any:
-  """A bijection of uint32 in which every bit depends on every other."""
+  """Maps uint32 one to one, so that every bit depends on every other."""
   x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
   x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
   return x ^ (x >> np.uint32(16))

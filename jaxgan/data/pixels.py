@@ -13,9 +13,7 @@ IMAGES = ("image", *SIDES)  # the entries of a batch that may be images
 def unaugmented(batch: Batch, config: ConfigDict) -> Batch:
   """Returns a batch with images in [-1, 1], cut to their central window.
 
-  Args:
-    batch: with uint8 images; entries such as labels stay as they are.
-    config: `config.data`.
+  Of the uint8 ones; all other entries, such as labels, stay as they are.
   """
   batch = {key: to_float(array) for key, array in batch.items()}
   if margin := config.get("margin", 0):
@@ -34,6 +32,6 @@ def to_uint8(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
 
 def to_float(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
   """Returns uint8 images as float32 in [-1, 1]; all else unchanged."""
-  return (
-    image.astype("float32") / 127.5 - 1 if image.dtype == "uint8" else image
-  )
+  if image.dtype != "uint8":
+    return image
+  return image.astype("float32") / 127.5 - 1

@@ -7,36 +7,32 @@ from ml_collections import ConfigDict
 from jaxgan.checks import one_of
 from jaxgan.data import builtin
 
-_TFDS: dict[str, dict[str, Any]] = {
+# Images and points: the objects of `builtin.py` and sets of TFDS.
+_IMAGES: dict[str, dict[str, Any]] = {
   # 28 + 2 * 2: no pixel of a digit is resampled.
-  "mnist": {"name": "mnist", "pad": 2},
-  "fashion_mnist": {"name": "fashion_mnist", "pad": 2},
-  "cifar10": {"name": "cifar10", "channels": 3, "flip": True},
+  "mnist": {"pad": 2},
+  "fashion_mnist": {"pad": 2},
+  "cifar10": {"channels": 3, "flip": True},
   "celeba": {
-    "name": "celeb_a",
-    "image_size": 64,
-    "channels": 3,
-    "flip": True,
+    "name": "celeb_a", "image_size": 64, "channels": 3, "flip": True,
   },
-}
+}  # fmt: skip
 
+_DIGITS = {"name": "digits", "channels": 1}
+_TYPESET = {"name": "typeset_digits", "channels": 1}
 # MNIST's digits have a margin of 4 pixels; USPS's fill the image.
 _MNIST = {"name": "mnist", "channels": 1, "pad": -4}
 _USPS = {"name": "usps", "channels": 1}
 _PHOTOS = {"image_size": 256, "margin": 30, "flip": True}  # read at 286
 _TRANSLATION: dict[str, dict[str, Any]] = {
   # Unpaired images; from handwritten to typeset digits, both built in.
-  "digits": {
-    "image_size": 16,
-    "source": {"name": "digits", "channels": 1},
-    "target": {"name": "typeset_digits", "channels": 1},
-  },
+  "digits": {"image_size": 16, "source": _DIGITS, "target": _TYPESET},
   "mnist_usps": {"image_size": 16, "source": _MNIST, "target": _USPS},
   "usps_mnist": {"image_size": 16, "source": _USPS, "target": _MNIST},
   "svhn_mnist": {
     "image_size": 32,
     "source": {"name": "svhn_cropped", "split": "extra"},
-    "target": {"name": "mnist", "channels": 1, "pad": 2},
+    "target": _MNIST | {"pad": 2},
   },
   # Images below data.source.path and data.target.path, as in "folders".
   "faces": {"image_size": 96, "margin": 12, "flip": True},
@@ -48,26 +44,18 @@ _TRANSLATION: dict[str, dict[str, Any]] = {
   "folders": _PHOTOS,
   # Pairs; from outlines of handwritten digits to the digits, built in.
   "outlines": {
-    "name": "outlines",
-    "image_size": 16,
-    "source": {"name": "digits", "channels": 1},
-    "target": {"name": "digits", "channels": 1},
+    "name": "outlines", "image_size": 16, "source": _DIGITS, "target": _DIGITS,
   },
   # Side by side in the images below data.path, or with equal names below
   # data.source.path and data.target.path. The CMP facades have the photographs,
   # the target, at the left.
   "facades": {**_PHOTOS, "name": "pairs", "source_side": "right"},
   "pairs": {**_PHOTOS, "name": "pairs"},
-}
+}  # fmt: skip
 
 
 def _images() -> dict[str, dict[str, Any]]:
-  """Returns the values of `config.data` for images and points, by preset."""
-  built_in = {
-    name: {"name": name, **dataset.preset}
-    for name, dataset in builtin.names().items()
-  }
-  return built_in | _TFDS
+  return {name: x.preset for name, x in builtin.names().items()} | _IMAGES
 
 
 IMAGES = tuple(name for name in _images() if not builtin.find(name).mixture)
@@ -75,11 +63,7 @@ TRANSLATIONS = tuple(_TRANSLATION)
 
 
 def images(name: str) -> ConfigDict:
-  """Returns `config.data` for single images, or points.
-
-  Args:
-    name: of an object of `builtin.py`, or "mnist", "fashion_mnist", "cifar10"
-      or "celeba", through TensorFlow Datasets.
+  """Returns `config.data` for single images, or points; see the table above.
 
   Raises:
     InputError: for another name.
@@ -88,6 +72,7 @@ def images(name: str) -> ConfigDict:
   one_of("preset", name, table)
   return ConfigDict(
     {
+      "name": name,
       "path": "",  # of a folder, or of the prepared TFDS sets
       "split": "train",
       "image_size": 32,
@@ -102,10 +87,7 @@ def images(name: str) -> ConfigDict:
 
 
 def translation(name: str) -> ConfigDict:
-  """Returns `config.data` for images of two domains.
-
-  Args:
-    name: a key of the table above.
+  """Returns `config.data` for images of two domains; see the table above.
 
   Raises:
     InputError: for another name.

@@ -31,37 +31,26 @@ class Tfds(DataSet):
     if "image" not in builder.info.features:
       raise InputError(f"{name} has no feature 'image'")
     channels = builder.info.features["image"].shape[-1]
-    if channels not in (None, config.channels):
-      raise InputError(
-        f"{name} has {channels} channels, not {config.channels}: set "
-        f"data.channels={channels}"
-      )
+    self.check_channels(config, channels or config.channels)
+    encoded = {"image": tensorflow_datasets.decode.SkipDecoding()}
     try:
-      records = builder.as_data_source(
-        config.split,
-        decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
-      )
+      records = builder.as_data_source(config.split, decoders=encoded)
       length = len(records)
     except Exception as e:  # an unknown split, or files that are missing
-      raise InputError(
-        f"{name}, split {config.split!r}: {first_line(e)}"
-      ) from e
+      reason = f"{name}, split {config.split!r}: {first_line(e)}"
+      raise InputError(reason) from e
 
     def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
       try:
         examples = records.__getitems__(indices)
       except Exception as e:  # whatever a damaged file may raise
-        raise InputError(
-          f"{name} below {_root(config)} is damaged: {first_line(e)}"
-        ) from e
-      batch = {
-        "image": np.stack(
-          [
-            decode(record["image"], f"{name}[{i}]", config)
-            for i, record in zip(indices, examples, strict=True)
-          ]
-        )
-      }
+        reason = f"{name} below {_root(config)} is damaged: {first_line(e)}"
+        raise InputError(reason) from e
+      images = [
+        decode(record["image"], f"{name}[{i}]", config)
+        for i, record in zip(indices, examples, strict=True)
+      ]
+      batch = {"image": np.stack(images)}
       if "label" in examples[0]:
         labels = [record["label"] for record in examples]
         batch["label"] = np.array(labels, np.int32)
@@ -70,7 +59,7 @@ class Tfds(DataSet):
     return load(read, length, name)
 
   def classes(self, config: ConfigDict) -> int:
-    """Returns the number of labels for a classifier, 0 if there are none."""
+    """Returns the number of labels; see `DataSet`."""
     # A label of the sets of CycleGAN is only the name of the domain.
     if config.name.startswith("cycle_gan"):
       return 0
@@ -94,17 +83,11 @@ def _builder(config: ConfigDict) -> Any:
   name, root = config.name, _root(config)
   # Prepared sets are found by their files: asking for the set by name would
   # look for it on the network first.
-  prepared = (
-    [
-      p.parent
-      for p in root.glob(f"{name}/**/dataset_info.json")
-      if p.parent.name.count(".") == 2
-    ]
-    if re.fullmatch(r"[\w/]+", name)
-    else []
-  )
-  if prepared:
-    newest = max(prepared, key=lambda p: [int(n) for n in p.name.split(".")])
+  valid = re.fullmatch(r"[\w/]+", name)
+  files = root.glob(f"{name}/**/dataset_info.json") if valid else ()
+  versions = [p.parent for p in files if p.parent.name.count(".") == 2]
+  if versions:
+    newest = max(versions, key=lambda p: [int(n) for n in p.name.split(".")])
     try:
       return tensorflow_datasets.builder_from_directory(newest)
     except Exception as e:  # whatever a damaged description may raise

@@ -14,21 +14,16 @@ from jaxgan.data.images import ImageSource
 from jaxgan.errors import InputError
 
 SIDES = ("source", "target")
-KINDS = ("unpaired", "pairs", "outlines")
 
 
 class Domain:
-  """A source of single images as one side: `image`, `label` etc. renamed.
+  """A source of single images as one side.
 
-  Attributes:
-    source: of single images.
-    side: the new name of `image`; any other key becomes `<side>_<key>`.
-    in_memory: see `Source`.
+  `image` gets the name of the side; any other key becomes `<side>_<key>`.
   """
 
   def __init__(self, source: Source, side: str):
-    self.source = source
-    self.side = side
+    self.source, self.side = source, side
     self.in_memory = source.in_memory
 
   def __len__(self) -> int:
@@ -45,10 +40,7 @@ class Unpaired:
   """Two domains whose images do not belong together.
 
   It has as many examples as the longer domain; images of the shorter one are
-  repeated. The input pipeline draws from each of the parts by itself.
-
-  Attributes:
-    parts: the domains.
+  repeated. The input pipeline draws from each of the `parts` by itself.
   """
 
   def __init__(self, *parts: Domain):
@@ -70,23 +62,16 @@ def domain(config: ConfigDict, side: str) -> ConfigDict:
   where they are needed, also `image_width`, and `half`, "left" or "right", of
   images that hold a pair.
 
-  Args:
-    config: see `presets.translation`.
-    side: "source" or "target".
-
   Raises:
     InputError: where the config cannot work.
   """
-  one_of("data.name", config.name, KINDS)
+  one_of("data.name", config.name, ("unpaired", "pairs", "outlines"))
   keys = config[side]
   part = ConfigDict(
     {
-      "name": keys.name,
+      **keys,
       "path": keys.path or config.path,
-      "split": keys.split,
       "image_size": config.image_size,
-      "channels": keys.channels,
-      "pad": keys.pad,
       "flip": False,
       "crop": 0,
       "dequantize": False,
@@ -105,14 +90,20 @@ def domain(config: ConfigDict, side: str) -> ConfigDict:
   return part
 
 
+def check_equal(config: ConfigDict, key: str) -> None:
+  """Refuses another value of a key for the source than for the target."""
+  source, target = config.source[key], config.target[key]
+  if source != target:
+    raise InputError(
+      f"data.source.{key}={source!r} and data.target.{key}={target!r}: the "
+      "images of a pair need the same"
+    )
+
+
 def pairs(
   config: ConfigDict, parts: Mapping[str, ConfigDict]
 ) -> ArraySource | ImageSource:
-  """Returns pairs of image files, or files that hold a pair each.
-
-  Args:
-    config: `config.data`, with the name "pairs".
-    parts: by side, the config of its images; see `domain`.
+  """Returns pairs of image files, or files of one; `parts` are the domains.
 
   Raises:
     InputError: where there are no pairs, or an image has no partner or
@@ -129,11 +120,7 @@ def pairs(
       "no pairs: give data.path, a folder of images that hold two side by "
       "side, or data.source.path and data.target.path"
     )
-  if config.source.pad != config.target.pad:
-    raise InputError(
-      f"data.source.pad={config.source.pad} and data.target.pad="
-      f"{config.target.pad}: the images of a pair need the same"
-    )
+  check_equal(config, "pad")
   if with_path:
     files = _matched(config.source.path, config.target.path)
   else:
@@ -143,30 +130,27 @@ def pairs(
     batch = {side: [] for side in SIDES}
     for pair in (files[i] for i in indices):
       opened = {
-        path: images.open_any(folders.read_file(path), str(path))
+        path: images.open_image(folders.read_file(path), str(path))
         for path in set(pair)
       }
-      first, second = (opened[path].size for path in pair)
+      first, second = ("{}x{}".format(*opened[path].size) for path in pair)
       if first != second:
         raise InputError(
-          f"{pair[0]} and its partner have different sizes: "
-          f"{first[0]}x{first[1]} and {second[0]}x{second[1]} pixels"
+          f"{pair[0]} and its partner have different sizes: {first} and "
+          f"{second} pixels"
         )
       for side, path in zip(SIDES, pair, strict=True):
-        name, part = str(path), parts[side]
-        image = images.crop_and_resize(opened[path], name, part)
+        image = images.crop_and_resize(opened[path], str(path), parts[side])
         batch[side].append(image)
     return {side: np.stack(batch[side]) for side in SIDES}
 
   return images.load(read, len(files), config.name)
 
 
-def _matched(
-  source: str, target: str
-) -> list[tuple[pathlib.Path, pathlib.Path]]:
+def _matched(*roots: str) -> list[tuple[pathlib.Path, pathlib.Path]]:
   """Returns the images of two folders, matched by path without suffix."""
   files = []
-  for root in (source, target):
+  for root in roots:
     paths = folders.paths(root)
     names = [path.relative_to(root).with_suffix("") for path in paths]
     files.append(dict(zip(names, paths, strict=True)))
@@ -177,7 +161,7 @@ def _matched(
   if alone := sorted(first.keys() ^ second.keys()):
     examples = [str((first | second)[name]) for name in alone[:3]]
     raise InputError(
-      f"{len(alone)} images below {source} and {target} have no partner of "
-      f"the same name: {', '.join(examples)}{', ...' * (len(alone) > 3)}"
+      f"{len(alone)} images below {' and '.join(roots)} have no partner of the "
+      f"same name: {', '.join(examples)}{', ...' * (len(alone) > 3)}"
     )
   return [(first[name], second[name]) for name in sorted(first)]

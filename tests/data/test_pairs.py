@@ -130,7 +130,7 @@ def test_unpaired_folders(tmp_path):
     ({"source": {"name": "folder"}}, "data.source.path='' is not a folder"),
     ({"target": {"name": "usps"}}, "set data.target.path to a folder"),
     ({"target": {"name": "folder", "path": "EMPTY"}}, "no images .* below /"),
-    ({"target": {"split": "trainA"}}, "no split 'trainA'"),
+    ({"target": {"split": "trainA"}}, "data.target.split='trainA': choose"),
   ],
 )
 def test_bad_domains(tmp_path, values, message):

@@ -138,7 +138,7 @@ def test_held_out_examples_are_others(name):
     for c in (config, other)
   ]
   assert not rows[0] & rows[1]
-  with pytest.raises(InputError, match="no split 'all'"):
+  with pytest.raises(InputError, match="data.split='all': choose"):
     data.create(data_config(name, split="all"))
 
 
@@ -166,7 +166,7 @@ def test_a_new_set_is_one_object(monkeypatch):
   for values, message in (
     ({"channels": 1}, "flags has 3 channels, not 1: set data.channels=3"),
     ({"image_width": 9}, "the images of flags are square: set data.image_w"),
-    ({"split": "all"}, "flags has no split 'all': give 'train' or 'test'"),
+    ({"split": "all"}, r"data.split='all': choose one of \['train', 'test'\]"),
   ):
     with pytest.raises(InputError, match=message):
       data.create(data_config("flags", **values))
