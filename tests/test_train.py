@@ -19,7 +19,7 @@ from helpers.games import with_methods
 from helpers.runs import command, rows
 
 from jaxgan import algorithms, train
-from jaxgan.algorithms import create_train_state
+from jaxgan.algorithms import create_train_state, ot_gan
 from jaxgan.engine import checkpoint, scores
 from jaxgan.engine import devices as devices_lib
 from jaxgan.engine.preemption import Stop
@@ -115,14 +115,30 @@ def test_bfloat16_and_shard_map(tmp_path, monkeypatch, dtype, parallel):
   assert all(np.isfinite(row["critic/penalty"]) for row in rows(tmp_path))
 
 
-def test_the_objective_that_the_readme_adds(tmp_path, monkeypatch):
+def readme_code(word, module):
+  """Executes the README's snippet with a word as if it stood in a module."""
   readme = (ROOT / "README.md").read_text()
-  (code,) = (
-    block for block in readme.split("```python")[1:] if "smoothed" in block
+  snippets = [x.split("```")[0] for x in readme.split("```python")[1:]]
+  (code,) = (x for x in snippets if word in x)
+  namespace = dict(vars(module))
+  exec(code, namespace)
+  return namespace[word]
+
+
+def test_the_game_that_the_readme_shows(tmp_path, monkeypatch):
+  config = small("nsgan")
+  gan = algorithms.create(config)
+  critic = gan.objective.critic
+  game = readme_code("LSGAN", ot_gan)(
+    config, gan.optimizers, gan.generator, critic
   )
-  namespace = dict(vars(losses))
-  exec(code.split("```")[0], namespace)
-  smoothed = namespace["smoothed"]
+  monkeypatch.setattr(algorithms, "create", lambda config: game)
+  assert train(config, tmp_path).step == 2
+  assert {"critic/real", "generator/loss"} < set(rows(tmp_path)[-1])
+
+
+def test_the_objective_that_the_readme_adds(tmp_path, monkeypatch):
+  smoothed = readme_code("smoothed", losses)
   # At a real logit r: -0.9 log D - 0.1 log(1 - D).
   r, far = np.float32(1.3), np.float32(-100)
   d = 1 / (1 + np.exp(-r))
