@@ -101,9 +101,10 @@ def _take_turn(
 
   if turn.every == 1:
     return take(state)
-  nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(take, state)[1])
-  is_due = state.step % turn.every == 0
-  return lax.cond(is_due, take, lambda state: (state, nothing), state)
+  zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(take, state)[1])
+  taken = state.step % turn.every == 0
+  state, metrics = lax.cond(taken, take, lambda state: (state, zeros), state)
+  return state, metrics | {"taken": taken}  # without it, not to be logged
 
 
 def _update(

@@ -94,6 +94,23 @@ def test_generator_may_move_first():
   assert (metrics["generator/seen"], metrics["critic/seen"]) == (0, 1)
 
 
+@pytest.mark.parametrize("kind", ["pmap", "shard_map"])
+def test_a_turn_that_is_taken_at_every_third_step(kind):
+  # One player, two losses: at steps 0 and 3 the critic moves a second time.
+  game = Toy((("critic", 1), ("critic", 1, 3, "slow"), ("generator", 1)))
+  state, metrics = play(game, counting(1), rounds=4, kind=kind)
+  assert state.model_state["critic"]["moves"] == 4 + 2
+  np.testing.assert_allclose(
+    state.params["critic"], -((1 + 11 + 21 + 31) + (1 + 31))
+  )
+  assert metrics["slow/taken"]
+  # Before it, the critic has moved 5 times, the generator 3.
+  assert metrics["slow/seen"] == 5 + 3
+  _, metrics = play(game, counting(1), rounds=3, kind=kind)
+  assert not metrics["slow/taken"]
+  assert metrics["slow/loss"] == metrics["slow/grad_norm"] == 0
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.15, 0.5])
 def test_ema_against_hand_computation(decay):
   algorithm = Toy((("critic", 1), ("generator", 1)))

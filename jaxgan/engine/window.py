@@ -40,7 +40,7 @@ class MetricsWindow:
       self._metrics,
     )
     self._metrics = {
-      step: {key: value.flat[0] for key, value in metrics.items()}
+      step: _of_turns_taken({key: x.flat[0] for key, x in metrics.items()})
       for step, metrics in jax.device_get(local).items()
     }
     return self._metrics
@@ -57,8 +57,8 @@ class MetricsWindow:
     are added.
     """
     rows, means = list(self.fetch().values()), {}
-    for key in rows[0]:
-      values = np.array([row[key] for row in rows])
+    for key in dict.fromkeys(key for row in rows for key in row):
+      values = np.array([row[key] for row in rows if key in row])
       if (finite := np.isfinite(values)).any():
         means[key] = float(values[finite].mean())
     if skipped := sum(first_nonfinite(row) is not None for row in rows):
@@ -74,3 +74,18 @@ class MetricsWindow:
     start = time.time()
     yield
     self._clock += time.time() - start
+
+
+def _of_turns_taken(metrics: dict[str, np.generic]) -> dict[str, np.generic]:
+  """Returns the metrics without those of turns that a step did not take."""
+  suffix = "/taken"
+  left_out = {
+    key.removesuffix(suffix)
+    for key, value in metrics.items()
+    if key.endswith(suffix) and not value
+  }
+  return {
+    key: value
+    for key, value in metrics.items()
+    if not key.endswith(suffix) and key.split("/", 1)[0] not in left_out
+  }

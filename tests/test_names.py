@@ -1,0 +1,100 @@
+"""Losses and penalties are found by name, with constants of the config."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.configs import load_config, shrink
+from helpers.games import alone
+
+from jaxgan import models
+from jaxgan.algorithms import create_train_state, gan
+from jaxgan.errors import InputError
+from jaxgan.objectives import adversarial, losses, penalties
+
+REAL, FAKE = jnp.array([0.5, -2.0, 3.0]), jnp.array([1.5, 0.0, -1.0])
+
+
+def objective(**values):
+  config = shrink(load_config("mixture", "ring_nsgan"))
+  for key, value in values.items():
+    config[key].update(value)
+  critic = models.create("Critic", config.critic, "float32", "critic")
+  return adversarial.create(config, critic)
+
+
+def test_constants_of_the_config_reach_the_loss():
+  loss = objective(loss={"name": "least_squares", "a": -1.0, "c": 0.0}).loss
+  expected = 0.5 * (np.square(REAL - 1).mean() + np.square(FAKE + 1).mean())
+  np.testing.assert_allclose(loss.critic(REAL, FAKE), expected, rtol=1e-6)
+  expected = 0.5 * np.square(FAKE).mean()
+  np.testing.assert_allclose(loss.generator(REAL, FAKE), expected, rtol=1e-6)
+
+
+def slope(critic, real, fake, rng, target=1.0):
+  """E (|grad D(G)| - target)^2: a penalty that a researcher might add."""
+  grads = jax.grad(lambda x: critic(x).sum())(fake)
+  return jnp.square(jnp.linalg.norm(grads, axis=1) - target).mean()
+
+
+def test_a_new_penalty_is_one_function(monkeypatch):
+  slope.__module__ = penalties.__name__
+  monkeypatch.setattr(penalties, "slope", slope, raising=False)
+  x = jnp.array(np.random.default_rng(0).normal(size=(4, 2)), "float32")
+  values = []
+  for target in (1.0, 3.0):
+    config = shrink(load_config("mixture", "ring_nsgan"))
+    config.penalty.update({"name": "slope", "weight": 10.0, "target": target})
+    game = gan.create(config)
+    state = create_train_state(game, jax.random.key(0), {})
+    batch = {"image": x, "fake": x}
+    loss, (_, metrics) = alone(game.critic_loss)(
+      state.params, state, batch, jax.random.key(1)
+    )
+    values.append(metrics["penalty"])
+    rest = losses.non_saturating.critic(*[critic_logits(game, state, x)] * 2)
+    np.testing.assert_allclose(loss, rest + 10 * metrics["penalty"], rtol=1e-5)
+  assert abs(values[0] - values[1]) > 0.1
+
+
+def critic_logits(game, state, x):
+  player = state.params["critic"], state.model_state["critic"]
+  return game.objective.critic_logits(*player, x)
+
+
+@pytest.mark.parametrize(
+  ("values", "message"),
+  [
+    ({"loss": {"name": "hing"}}, "loss.name='hing': choose one of .*'hinge'"),
+    ({"loss": {"name": "relu"}}, "loss.name='relu'"),  # imported there
+    ({"loss": {"name": "AdversarialLoss"}}, "loss.name='AdversarialLoss'"),
+    ({"loss": {"alpha": 2.0}}, "a constant of loss.name='non_saturating'"),
+    (
+      {"loss": {"name": "least_squares", "d": 2.0}},
+      r"loss.name='least_squares'='d': choose one of \['a', 'b', 'c'",
+    ),
+    ({"penalty": {"name": "pmean", "weight": 1.0}}, "penalty.name='pmean'"),
+    (
+      {"penalty": {"name": "r1", "weight": 1.0, "x": 1}},
+      "constant of penalty.name='r1'='x'",
+    ),
+  ],
+)
+def test_unknown_names_and_constants(values, message):
+  with pytest.raises(InputError, match=message):
+    objective(**values)
+
+
+def test_a_network_is_called_by_its_entry_of_the_config():
+  for entry, message in (
+    ({"hidden": (0,)}, r"critic_1.hidden=0: give 1 or more"),
+    ({"norm": "foo"}, r"critic_1.norm='foo': choose one of"),
+    ({"activation": "foo"}, r"critic_1.activation='foo': choose one of"),
+    ({"name": "vgg"}, r"critic_1.name='vgg': no Critic in"),
+    ({"widht": 3}, r"critic_1.name='mlp' has no 'widht', but hidden"),
+  ):
+    config = shrink(load_config("mixture", "ring_nsgan")).critic
+    config.update(entry)
+    with pytest.raises(InputError, match=message):
+      network = models.create("Critic", config, "float32", "critic_1")
+      models.init(network, jax.random.key(0), jnp.zeros((1, 2)))
