@@ -2,8 +2,8 @@
 
 `python benchmarks/convolutions.py`: for layers of the networks, milliseconds of
 `conv`, `conv_kernel_grad` and `conv_transpose` as XLA runs the canonical
-convolution / as `models/layers/cpu/convolutions.py` runs it, taking turns. A
-form of our own has to win here.
+convolution / as `models/layers/cpu/convolutions.py` runs it, taking turns. Our
+form has to win here.
 """
 
 import argparse

@@ -139,7 +139,7 @@ def _stored(config: ConfigDict, channels: int, device: str) -> Tensor:
 
 
 def _load(images: Tensor, data: ConfigDict) -> Tensor:
-  """Images in [-1, 1], each cut at a random place and flipped at random."""
+  """Returns images in [-1, 1], cut and flipped at random."""
   side, cut = data.image_size, []
   for x in images:
     top, left = (random.randint(0, data.margin) for _ in range(2))
@@ -268,7 +268,7 @@ GAMES = {
 
 
 def prepare(config: ConfigDict, compiled: bool, device: str) -> SimpleNamespace:
-  """As `peer.prepare`."""
+  """Returns the same as `peer.prepare`."""
   loss, create = GAMES[config.algorithm]
   if config.loss.name != loss:
     raise ValueError(f"no peer for loss.name={config.loss.name!r}")

@@ -24,13 +24,12 @@ def main() -> None:
   print("|---|---|---|---|---|")
   for side, batch in SETTINGS:
     config = load("dcgan32", {"batch_size": batch, "data.image_size": side})
-    played = step_timing.compile_step(config)
-    steps = step_timing.steps_for(played.play, 1.0)
+    step = step_timing.compile_step(config)
+    steps = step_timing.steps_for(step.play, 1.0)
     seconds = statistics.median(
-      step_timing.time_of(played.play, steps)
-      for _ in range(step_timing.REPEATS)
+      step_timing.time_of(step.play, steps) for _ in range(step_timing.REPEATS)
     )
-    flops = played.flops / batch / 1e9
+    flops = step.flops / batch / 1e9
     each = 1e3 * seconds / batch
     rate = 1e3 * flops / each
     print(

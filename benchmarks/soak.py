@@ -1,7 +1,7 @@
 """Memory and speed of a long run: `python benchmarks/soak.py --minutes=30`.
 
-The default config is trained with checkpoints, samples and evaluation on, told
-to end when the time is over, and watched meanwhile: resident memory of the
+The default config is trained with checkpoints, samples and evaluation on, and
+stopped when the time is over. The table shows the resident memory of the
 process, open files, and the steps per second of `metrics.jsonl`, which leave
 out evaluation. Flags that are not known are for `jaxgan.main`.
 """

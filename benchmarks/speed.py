@@ -1,9 +1,9 @@
 """jaxgan beside PyTorch: one table, `python benchmarks/speed.py`.
 
-Each side runs in its own process: PyTorch as it comes, jaxgan as its commands
-set it up, both on the device that JAX finds. The processes take turns, so that
-both meet the same hours of a shared machine, and rest in between. Every figure
-is the median of the turns; the ratio is the median of the ratios of
+Each side runs in a separate process: PyTorch as it comes, jaxgan as its
+commands set it up, both on the device that JAX finds. The processes take turns,
+so that both meet the same hours of a shared machine, and rest in between. Every
+figure is the median of the turns; the ratio is the median of the ratios of
 neighbouring turns.
 """
 
@@ -61,19 +61,19 @@ ROWS = {
 
 def load(name: str, overrides: dict[str, Any]) -> Any:
   """Returns the config of a row."""
-  file, preset, own = ROWS[name]
+  file, preset, row = ROWS[name]
   spec = spec_from_file_location(file, ROOT / "configs" / f"{file}.py")
   module = module_from_spec(spec)
   spec.loader.exec_module(module)
   config = module.get_config(preset)
-  config.update_from_flattened_dict({**own, **overrides})
+  config.update_from_flattened_dict({**row, **overrides})
   return config
 
 
 def _serve(
   connection, side: str, name: str, overrides: dict, device: str
 ) -> None:
-  """One side's process: answers a number of seconds with its figures."""
+  """Runs one side: answers numbers of seconds with figures, up to 0."""
   # JAX would take most of a GPU's memory, where PyTorch lives too.
   os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
   config = load(name, overrides)
@@ -90,24 +90,24 @@ def _serve(
       sys.exit(
         f"error: JAX sees {jax.device_count()} devices: hide all but one"
       )
-    played = step_timing.compile_step(config)
+    step = step_timing.compile_step(config)
     facts = {
       "device": jax.default_backend(),
-      "gflops": played.flops / 1e9,
-      "parameters": played.parameters,
-      "compile_seconds": played.compile_seconds,
+      "gflops": step.flops / 1e9,
+      "parameters": step.parameters,
+      "compile_seconds": step.compile_seconds,
     }
   else:
     import peer
 
     device = {"gpu": "cuda"}.get(device, device)
-    played = peer.prepare(config, side == "compiled", device)
-    facts = {"parameters": played.parameters}
+    step = peer.prepare(config, side == "compiled", device)
+    facts = {"parameters": step.parameters}
   steps = None
   connection.send(facts)
   while seconds := connection.recv():
-    steps = steps or step_timing.steps_for(played.play, seconds)
-    answer = {"seconds": step_timing.time_of(played.play, steps)}
+    steps = steps or step_timing.steps_for(step.play, seconds)
+    answer = {"seconds": step_timing.time_of(step.play, steps)}
     if side == "jaxgan":
       answer["peak"] = step_timing.peak(config.dtype) / 1e9
     connection.send(answer)
@@ -144,7 +144,7 @@ def compare(
     process.join()  # it must not run beside the next row
 
   median = statistics.median
-  own = [turn["seconds"] for turn in turns["jaxgan"]]
+  ours = [turn["seconds"] for turn in turns["jaxgan"]]
   peaks = [turn["peak"] for turn in turns["jaxgan"]]
   gflops = facts["jaxgan"]["gflops"]
   figures = {
@@ -152,14 +152,14 @@ def compare(
     **facts["jaxgan"],
     "peak": median(peaks),
     "share": median(
-      gflops / seconds / peak for seconds, peak in zip(own, peaks, strict=True)
+      gflops / seconds / peak for seconds, peak in zip(ours, peaks, strict=True)
     ),
   }
   for side in sides:
     theirs = [turn["seconds"] for turn in turns[side]]
     figures[f"{side}_ms"] = 1e3 * median(theirs)
     figures[f"{side}_ratio"] = median(
-      other / seconds for other, seconds in zip(theirs, own, strict=True)
+      other / seconds for other, seconds in zip(theirs, ours, strict=True)
     )
   return figures
 

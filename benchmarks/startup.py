@@ -1,4 +1,4 @@
-"""Seconds from the command to the first step, and the loop's own cost.
+"""Seconds from the command to the first step, and the cost of the loop.
 
 `python benchmarks/startup.py [--config=...]`: starts the training command in
 empty folders, with an empty compilation cache and with a full one, and waits
@@ -41,7 +41,7 @@ def _finish(process: subprocess.Popen) -> None:
 
 
 def first_step(config: str, folder: pathlib.Path, cache: str) -> float:
-  """Seconds until the first step's metrics are written."""
+  """Returns the seconds until the first step's metrics are written."""
   start = time.perf_counter()
   process = _start(
     "main",
@@ -62,7 +62,7 @@ def first_step(config: str, folder: pathlib.Path, cache: str) -> float:
 
 
 def loop_rate(config: str, folder: pathlib.Path, steps: int) -> float:
-  """Steps per second of the loop: median of its windows but the first."""
+  """Returns the loop's median steps per second, without the first window."""
   _finish(
     _start(
       "main",
@@ -81,7 +81,7 @@ def loop_rate(config: str, folder: pathlib.Path, steps: int) -> float:
 
 
 def step_rate(config: str, file: pathlib.Path) -> float:
-  """Steps per second of the bare step."""
+  """Returns the steps per second of the bare step."""
   _finish(_start("benchmark", f"--config={config}", f"--json={file}"))
   return json.loads(file.read_text())["steps_per_second"]
 

@@ -43,7 +43,7 @@ COMPARED = 256  # the batch with which solvers are compared
 
 
 def median_ms(play: Callable[[], object]) -> float:
-  """Milliseconds of what is compiled already."""
+  """Returns the milliseconds of a compiled call."""
   times = []
   while len(times) < REPEATS and sum(times) < 1e3 * ENOUGH:
     start = time.perf_counter()
@@ -55,7 +55,7 @@ def median_ms(play: Callable[[], object]) -> float:
 def features(
   run: RestoredRun, images: np.ndarray
 ) -> tuple[jax.Array, jax.Array]:
-  """The critic's features of real images and of as many samples."""
+  """Returns the critic's features of real images and of as many samples."""
   critic = models.create(
     "Critic", run.config.critic, run.config.dtype, "critic"
   )
@@ -80,7 +80,7 @@ def features(
 def time_problems(
   run: RestoredRun, real: jax.Array, fake: jax.Array
 ) -> tuple[float, dict[str, float]]:
-  """The energy distance, its gradient, and how well it converged."""
+  """Returns the milliseconds of the distance and its gradient, and metrics."""
   play = jax.pmap(
     jax.value_and_grad(
       lambda *both: transport.energy_distance(*both, **run.config.transport),
@@ -121,21 +121,21 @@ def time_step(run: RestoredRun, images: np.ndarray) -> float:
 
 
 def six_costs(real: jax.Array, fake: jax.Array) -> np.ndarray:
-  """The cost matrices of the six problems."""
+  """Returns the cost matrices of the six problems."""
   halves = [*np.split(np.array(real), 2), *np.split(np.array(fake), 2)]
   pairs = [(halves[i], halves[j]) for i, j in transport.PAIRS]
   return np.stack([transport.cosine_cost(*pair) for pair in pairs])
 
 
 def time_pot(run: RestoredRun, costs: np.ndarray) -> tuple[float, float]:
-  """POT on the six costs: milliseconds, and the mean of its iterations."""
+  """Returns POT's milliseconds for the six costs, and its mean iterations."""
   import ot
 
   epsilon = run.config.transport.epsilon
   errors = [transport.solve(c, **run.config.transport).error for c in costs]
   costs, weights = np.float64(costs), np.full(len(costs[0]), 1 / len(costs[0]))
   needed = []
-  # POT stops by another norm: its iterations are counted here, and then made.
+  # POT stops by another norm: its iterations are counted here first.
   for cost, target in zip(costs, errors, strict=True):
     iterations, error = 0, np.inf
     kernel, u = np.exp(-cost / epsilon), np.ones(len(cost))
@@ -180,7 +180,7 @@ SOLVERS = {
 def time_solver(
   run: RestoredRun, costs: np.ndarray, annealing=(1.0, 1.0), **arguments
 ) -> tuple[float, float, float]:
-  """Milliseconds, and the means of iterations and marginal errors."""
+  """Returns milliseconds, and the means of iterations and marginal errors."""
   settings = run.config.transport
   factor, decay = annealing
 
