@@ -17,6 +17,16 @@ def one_of(key: str, value: Any, allowed: Iterable[Any]) -> None:
     raise InputError(f"{key}={value!r}: choose one of {allowed}")
 
 
+def seed(key: str, value: int | None) -> None:
+  """Refuses a value that is no seed of JAX, of 32 bits.
+
+  Raises:
+    InputError: giving the limits.
+  """
+  if value is None or not 0 <= value < 2**32:
+    raise InputError(f"{key}={value}: give a value from 0 to 2^32 - 1")
+
+
 def at_least(key: str, value: float, least: float, zero: str = "") -> None:
   """Refuses a value below `least`.
 

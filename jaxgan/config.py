@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxgan.checks import at_least, one_of
+from jaxgan.checks import at_least, one_of, seed
 from jaxgan.errors import InputError
 
 # Keys that may differ when a run is resumed: they change what is written and
@@ -84,8 +84,7 @@ def check(config: ConfigDict, devices: int) -> None:
     ("eval_every", "never"),
   ):
     at_least(key, config[key], 0, zero)
-  if not 0 <= config.seed < 2**32:
-    raise InputError(f"seed={config.seed}: give a value from 0 to 2^32 - 1")
+  seed("seed", config.seed)
   if not 0 <= config.ema_decay < 1:
     raise InputError(f"ema_decay={config.ema_decay}: give a value in [0, 1)")
   for key, allowed in (
@@ -108,18 +107,25 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
 
   `steps` counts where an optimizer's learning rate follows a schedule.
   """
-  runtime = set(RUNTIME_KEYS)
-  if any(
-    optimizer.get("schedule", "constant") != "constant"
-    for optimizer in new.optimizers.values()
-  ):
+  runtime, notes = set(RUNTIME_KEYS), {}
+  if has_schedule(new):
     runtime.remove("steps")
+    notes["steps"] = ", over which a learning rate follows its schedule"
   old, new = flatten(old), flatten(new)
   return [
-    f"{key} ({old.get(key, 'unset')} -> {new.get(key, 'unset')})"
+    f"{key} ({old.get(key, 'unset')} -> {new.get(key, 'unset')}"
+    f"{notes.get(key, '')})"
     for key in sorted({**old, **new})
     if key not in runtime and old.get(key) != new.get(key)
   ]
+
+
+def has_schedule(config: ConfigDict) -> bool:
+  """Returns whether a learning rate follows a schedule over `config.steps`."""
+  return any(
+    optimizer.get("schedule", "constant") != "constant"
+    for optimizer in config.optimizers.values()
+  )
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

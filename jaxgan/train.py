@@ -90,10 +90,13 @@ def train(
   ):
     state = checkpoints.restore(template)
     if state and state.step >= config.steps:
-      print(
-        f"{workdir} is complete at step {state.step}; to train longer, give "
-        f"--config.steps a value above {state.step}"
+      longer = (
+        "a longer run needs another --workdir, as its learning rate follows a "
+        "schedule over config.steps"
+        if config_lib.has_schedule(config)
+        else f"to train longer, give --config.steps a value above {state.step}"
       )
+      print(f"{workdir} is complete at step {state.step}; {longer}")
       return state
     pipeline = input_pipeline.create(source, config, minibatches(game), mapping)
     examples = preview.examples(source, config)

@@ -131,7 +131,9 @@ def test_differences():
 def test_steps_count_where_they_set_the_learning_rate():
   old = load_config("wgan_gp", "cifar10")
   new = changed("wgan_gp", "cifar10", steps=7)
-  assert config_lib.differences(old, new) == ["steps (100000 -> 7)"]
+  assert config_lib.differences(old, new) == [
+    "steps (100000 -> 7, over which a learning rate follows its schedule)"
+  ]
 
 
 def test_configs_survive_json():

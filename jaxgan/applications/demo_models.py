@@ -1,4 +1,4 @@
-"""Trained runs, as people try them out; what `jaxgan/demo.py` shows."""
+"""Trained runs as the page of `jaxgan.demo` shows them."""
 
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -7,15 +7,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from PIL import Image, ImageOps
 
-from jaxgan import data
+from jaxgan import checks, data
 from jaxgan.data import images
 from jaxgan.data.order import shuffled_indices
 from jaxgan.engine import devices
 from jaxgan.errors import InputError
-from jaxgan.evaluation import restored as run_lib
-from jaxgan.evaluation import sampling
+from jaxgan.evaluation import restored, sampling
 from jaxgan.evaluation.restored import RestoredRun
 from jaxgan.game import Batch, sampling_variables
 from jaxgan.models import latents
@@ -31,9 +31,9 @@ class Entry(NamedTuple):
   """A run on the page.
 
   Attributes:
-    name: of its tab.
-    workdir: of the run.
-    run: what its checkpoint tells.
+    name: name of its tab.
+    workdir: folder of the run.
+    run: the run, restored.
   """
 
   name: str
@@ -50,25 +50,23 @@ def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
   if not workdirs:
     raise InputError("give --workdir=DIR, the folder of a run, once or more")
   entries = []
-  for given in workdirs:
-    workdir = pathlib.Path(given)
-    found = run_lib.load(workdir, step)
-    if not found.game.directions and not found.game.inputs:
+  for workdir in map(pathlib.Path, workdirs):
+    run = restored.load(workdir, step)
+    if not run.game.directions and not run.game.inputs:
       raise InputError(
-        f"{workdir} is a run of {found.config.algorithm!r}, which makes no "
-        "images"
+        f"{workdir} is a run of {run.config.algorithm!r}, which makes no images"
       )
     if workdir.resolve() in {entry.workdir.resolve() for entry in entries}:
       raise InputError(f"--workdir={workdir} is given twice")
     name = workdir.resolve().name
     if name in {entry.name for entry in entries}:
       name = str(workdir)
-    entries.append(Entry(name, workdir, found))
+    entries.append(Entry(name, workdir, run))
   return entries
 
 
 def describe(run: RestoredRun) -> str:
-  """The model, step and data of a run, in a sentence."""
+  """Returns the model, step and data of a run in a sentence."""
   config, shapes = run.config, data.example_shapes(run.config.data)
   if run.game.directions:
     names = (data.domain(config.data, side).name for side in data.SIDES)
@@ -76,41 +74,42 @@ def describe(run: RestoredRun) -> str:
   else:
     about = config.data.name
   size = "x".join(map(str, next(iter(shapes.values()))[:2]))
-  count = sum(x.size for x in jax.tree.leaves(run.state.params["generator"]))
+  count = optax.tree.size(run.state.params["generator"])
   loss = f" ({config.loss})" if "loss" in config else ""
   return (
-    f"{config.algorithm}{loss}, round {int(run.state.step):,}, of {about} at "
+    f"{config.algorithm}{loss}, step {int(run.state.step):,}, of {about} at "
     f"{size}; generator {config.generator.name} of {count:,} parameters"
   )
 
 
-def examples(entry: Entry, start: str) -> list[Image.Image]:
-  """Images of a domain to translate: the run's examples, or held-out ones.
+def examples(entry: Entry, domain: str) -> list[Image.Image]:
+  """Returns images of a domain: the run's examples, or held-out ones.
 
-  They are as a user would give them: with the border that training cuts off,
-  and without the one that it adds. None where the data is not at hand.
+  They are as a user has them: with the border that training cuts off, and
+  without the one that it adds. The list is empty where there is no data.
   """
-  stored = sorted((entry.workdir / "examples" / start).glob("*.png"))
+  stored = sorted((entry.workdir / "examples" / domain).glob("*.png"))
   if stored:
     return [Image.open(path) for path in stored]
   config = entry.run.config.data
   try:
     config = data.held_out(config) or config
-    source = data.one_side(config, start)
+    source = data.one_side(config, domain)
   except InputError:
     return []
   order = shuffled_indices(
     0, np.arange(min(EXAMPLES, len(source))), len(source)
   )
-  found, pad = source[order][start], config[start].pad
   return [
-    bordered(Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x), pad)
-    for x in found
+    bordered(
+      Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x), config[domain].pad
+    )
+    for x in source[order][domain]
   ]
 
 
 def open_image(path: str, channels: int) -> Image.Image:
-  """Opens what was uploaded.
+  """Opens an upload.
 
   Raises:
     InputError: where it is no image, or too large.
@@ -146,36 +145,35 @@ def sampler(
   def sample(
     seed: int, count: int, bound: float, position: float, toward: int
   ) -> Image.Image:
-    for name, value in (("seed", seed), ("other seed", toward)):
-      if value is None or not 0 <= value < 2**32:
-        raise InputError(f"{name}: give a whole number from 0 to 2^32 - 1")
+    checks.seed("seed", seed)
+    checks.seed("other seed", toward)
     seeds = jnp.array([seed, toward], jnp.uint32)
-    made = generate(variables, draw(seeds, bound, jnp.float32(position)))
-    made = np.asarray(made)[: int(count)]
+    samples = generate(variables, draw(seeds, bound, jnp.float32(position)))
+    samples = np.asarray(samples)[: int(count)]
     if mixture:
-      return pictures.picture({"generated": made}, mixture)
-    return pictures.grid(made)
+      return pictures.picture({"generated": samples}, mixture)
+    return pictures.grid(samples)
 
   return sample
 
 
 def bordered(image: Image.Image, pad: int) -> Image.Image:
-  """Takes back what reading an image by `data.pad` does to it."""
+  """Undoes the effect of `data.pad` on an image."""
   fill = image.getpixel((0, 0)) if pad < 0 else 0
   return ImageOps.expand(image, -pad, fill)
 
 
-def dark(shown: Sequence[Image.Image]) -> bool:
-  """Whether images have a dark border, or are not known."""
-  grey = [np.asarray(image.convert("L")) for image in shown]
+def dark(examples: Sequence[Image.Image]) -> bool:
+  """Returns whether images have a dark border, or there are none."""
+  grey = [np.asarray(image.convert("L")) for image in examples]
   border = [np.concatenate([x[0], x[-1], x[:, 0], x[:, -1]]) for x in grey]
   return not border or np.concatenate(border).mean() < 128
 
 
-def save(shown: Iterable[Image.Image], folder: pathlib.Path) -> list[str]:
+def save(examples: Iterable[Image.Image], folder: pathlib.Path) -> list[str]:
   """Writes images as `0.png`, ... to a folder, and returns their paths."""
   paths = []
-  for i, image in enumerate(shown):
+  for i, image in enumerate(examples):
     paths.append(str(folder / f"{i}.png"))
     image.save(paths[-1])
   return paths

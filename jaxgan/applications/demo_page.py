@@ -53,47 +53,46 @@ def page(entries: Sequence[Entry], ema: bool = True) -> Any:
 
 def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   run = entry.run
-  starts = {way.name: way.source for way in run.game.directions}
-  ways = list(starts)
+  sources = {x.name: x.source for x in run.game.directions}
+  names = list(sources)
   shapes = data.example_shapes(run.config.data)
-  picks = {
-    start: demo_models.examples(entry, start) for start in starts.values()
-  }
-  create = functools.cache(lambda way: translator.create(run, way, ema=ema))
+  examples = {x: demo_models.examples(entry, x) for x in sources.values()}
+  create = functools.cache(lambda name: translator.create(run, name, ema=ema))
 
-  def translate(image: Image.Image, way: str) -> tuple[Any, ...]:
-    made = create(way)(image)
-    near = "" if made.similarity is None else f"{made.similarity:.3f}"
-    return image, made.image, near, ""
+  def translate(image: Image.Image, name: str) -> tuple[Any, ...]:
+    translation, similarity = create(name)(image)
+    text = "" if similarity is None else f"{similarity:.3f}"
+    return image, translation, text, ""
 
-  def of_file(path: str | None, way: str) -> tuple[Any, ...]:
+  def translate_upload(path: str | None, name: str) -> tuple[Any, ...]:
     if path is None:
       return None, None, "", ""
-    return translate(demo_models.open_image(path, shapes[starts[way]][-1]), way)
+    channels = shapes[sources[name]][-1]
+    return translate(demo_models.open_image(path, channels), name)
 
-  def of_drawing(drawn: Any, way: str) -> tuple[Any, ...]:
-    layers = drawn and drawn["composite"]
+  def translate_sketch(sketch: Any, name: str) -> tuple[Any, ...]:
+    layers = sketch and sketch["composite"]
     if not layers or not layers.convert("RGBA").getchannel("A").getbbox():
       return None, None, "", ""
     paper = Image.new("RGBA", layers.size, "white")
     paper.alpha_composite(layers.convert("RGBA"))
-    grey = shapes[starts[way]][-1] == 1
-    image = paper.convert("L" if grey else "RGB")
-    if demo_models.dark(picks[starts[way]]):
+    source = sources[name]
+    height, width, channels = shapes[source]
+    image = paper.convert("L" if channels == 1 else "RGB")
+    if demo_models.dark(examples[source]):
       image = ImageOps.invert(image)
-    # All of the canvas is what the network sees.
-    height, width, _ = shapes[starts[way]]
-    pad = run.config.data[starts[way]].pad
+    # The network takes all of the canvas.
     image = image.resize((width, height), Image.Resampling.BICUBIC)
-    return translate(demo_models.bordered(image, pad), way)
+    pad = run.config.data[source].pad
+    return translate(demo_models.bordered(image, pad), name)
 
-  way = gradio.Radio(
-    ways, value=ways[0], label="direction", visible=len(ways) > 1
+  direction = gradio.Radio(
+    names, value=names[0], label="direction", visible=len(names) > 1
   )
   with gradio.Row():
     with gradio.Column():
       with gradio.Tab("Upload or pick"):
-        given = gradio.Image(
+        upload = gradio.Image(
           type="filepath",
           label="image",
           sources=["upload", "clipboard"],
@@ -101,21 +100,22 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
         )
         # The path as it is: opening it, and its errors, are ours. Gradio would
         # forget it in an update of more than the value.
-        given.preprocess = lambda payload: payload and payload.path
+        upload.preprocess = lambda payload: payload and payload.path
       with gradio.Tab("Draw"):
-        drawn = gradio.Sketchpad(
+        sketch = gradio.Sketchpad(
           type="pil",
           label="drawing",
           canvas_size=(_CANVAS, _CANVAS),
           brush=gradio.Brush(_CANVAS // 16, colors=["#000000"]),
           layers=False,
         )
-      sets = {}
-      for start, shown in picks.items():
-        if shown:
-          paths = _write(shown)
-          with gradio.Column(visible=start == starts[ways[0]]) as sets[start]:
-            gradio.Markdown(f"examples of the {start}")
+      columns = {}
+      for source, images in examples.items():
+        if images:
+          paths = _write(images)
+          visible = source == sources[names[0]]
+          with gradio.Column(visible=visible) as columns[source]:
+            gradio.Markdown(f"examples of the {source}")
             gallery = gradio.Gallery(
               paths,
               show_label=False,
@@ -130,7 +130,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
           def pick(event: gradio.SelectData, paths=tuple(paths)) -> str:
             return paths[event.index]
 
-          gallery.select(pick, None, given)
+          gallery.select(pick, None, upload)
     with gradio.Column():
       message = gradio.Markdown()
       results = [
@@ -142,24 +142,26 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
         message,
       ]
 
-  def again(
-    path: str | None, drawn: Any, drew: bool, way: str
+  def translate_again(
+    path: str | None, sketch: Any, sketched: bool, name: str
   ) -> tuple[Any, ...]:
-    return of_drawing(drawn, way) if drew else of_file(path, way)
+    if sketched:
+      return translate_sketch(sketch, name)
+    return translate_upload(path, name)
 
-  drew = gradio.State(False)  # whether that came last
-  given.change(lambda: False, None, drew)
-  drawn.change(lambda: True, None, drew)
+  sketched = gradio.State(False)  # whether the sketch changed last
+  upload.change(lambda: False, None, sketched)
+  sketch.change(lambda: True, None, sketched)
   for event, function, values in (
-    (given.change, of_file, [given, way]),
-    (drawn.change, of_drawing, [drawn, way]),
-    (way.change, again, [given, drawn, drew, way]),
+    (upload.change, translate_upload, [upload, direction]),
+    (sketch.change, translate_sketch, [sketch, direction]),
+    (direction.change, translate_again, [upload, sketch, sketched, direction]),
   ):
-    event(_told(function, 3), values, results, show_progress="minimal")
-  way.change(
-    lambda way: [gradio.update(visible=key == starts[way]) for key in sets],
-    way,
-    list(sets.values()),
+    event(_with_errors(function, 3), values, results, show_progress="minimal")
+  direction.change(
+    lambda name: [gradio.update(visible=x == sources[name]) for x in columns],
+    direction,
+    list(columns.values()),
   )
 
 
@@ -167,7 +169,7 @@ def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   run = entry.run
   points = data.mixture(run.config.data) is not None
   sample = demo_models.sampler(run, ema)
-  most = 4.0 if run.config.latent == "normal" else 1.0
+  bound = 4.0 if run.config.latent == "normal" else 1.0
   with gradio.Row():
     with gradio.Column():
       values = [
@@ -180,7 +182,7 @@ def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
           label="count",
         ),
         gradio.Slider(
-          most / 40, most, most, label="truncation: the largest latent"
+          bound / 40, bound, bound, label="truncation: the largest latent"
         ),
         gradio.Slider(0, 1, 0, label="interpolation, toward the seed below"),
         gradio.Number(1, label="other seed", precision=0),
@@ -189,12 +191,12 @@ def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
       message = gradio.Markdown()
       results = [_picture(gradio), message]
 
-  def draw(*given: Any) -> tuple[Image.Image, str]:
-    return sample(*given), ""
+  def draw(*values: Any) -> tuple[Image.Image, str]:
+    return sample(*values), ""
 
   gradio.on(  # when the page is opened, and when a value changes
     None,
-    _told(draw, 1),
+    _with_errors(draw, 1),
     values,
     results,
     show_progress="minimal",
@@ -228,22 +230,22 @@ def import_gradio() -> Any:
   return gradio
 
 
-def _write(shown: Iterable[Image.Image]) -> list[str]:
+def _write(images: Iterable[Image.Image]) -> list[str]:
   """Writes images to a folder that lives as long as the process."""
   folder = pathlib.Path(tempfile.mkdtemp(prefix="jaxgan-"))
   atexit.register(shutil.rmtree, folder, ignore_errors=True)
-  return demo_models.save(shown, folder)
+  return demo_models.save(images, folder)
 
 
-def _told(
+def _with_errors(
   function: Callable[..., tuple[Any, ...]], results: int
 ) -> Callable[..., tuple[Any, ...]]:
-  """The function, with what the user can mend as the last of its results."""
+  """Wraps a callback so that an `InputError` becomes its last result."""
 
   @functools.wraps(function)
-  def guarded(*given: Any) -> tuple[Any, ...]:
+  def guarded(*values: Any) -> tuple[Any, ...]:
     try:
-      return function(*given)
+      return function(*values)
     except InputError as e:
       return *[None] * results, f"**Error:** {e}"
 
@@ -259,10 +261,10 @@ def serve(
   """Serves the page of some runs until it is interrupted.
 
   Args:
-    entries: see `load`.
+    entries: see `demo_models.load`.
     ema: whether to use averaged weights.
-    host: address to listen on; by default Gradio's, of this machine alone.
-    port: by default the first free one from 7860.
+    host: address to listen on; by default of this machine alone.
+    port: port to listen on; by default the first free one from 7860.
 
   Raises:
     InputError: where Gradio is missing, or the address cannot be had.

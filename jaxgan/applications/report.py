@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
+import optax
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms
@@ -18,6 +18,7 @@ from jaxgan.config import flatten
 from jaxgan.engine import checkpoint
 from jaxgan.engine.logs import rows
 from jaxgan.errors import InputError, first_line
+from jaxgan.evaluation.restored import check_version
 from jaxgan.viewing import pictures
 
 # What may differ in evaluations whose figures can be compared. Where the data
@@ -78,12 +79,13 @@ def read(workdir: pathlib.Path, name: str) -> Entry | None:
     config = json.loads(stored.to_json()) if stored else {}
   parameters = None
   if config:
+    stored = ConfigDict(config)
     try:
-      stored = ConfigDict(config)
+      check_version(workdir, stored)
       _, state = algorithms.initial_state(stored, algorithms.create(stored))
-      parameters = sum(x.size for x in jax.tree.leaves(state.params))
-    except Exception as e:  # of a config by another version, anything
-      _warn(f"{workdir}: its networks cannot be built: {first_line(e)}")
+      parameters = optax.tree.size(state.params)
+    except InputError as e:
+      _warn(f"the networks of a run cannot be built: {e}")
   evaluation = _json(workdir / "evaluation.json")
   if not _is_evaluation(evaluation):
     _warn(f"{workdir}: evaluation.json is not one of jaxgan.evaluate")
@@ -329,10 +331,14 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
   if not path.exists():
     return {}
   try:
-    return dict(json.loads(path.read_text()))
-  except (OSError, ValueError, TypeError) as e:
+    contents = json.loads(path.read_text())
+  except (OSError, ValueError) as e:
     _warn(f"{path} cannot be read: {first_line(e)}")
     return {}
+  if not isinstance(contents, dict):
+    _warn(f"{path} holds no keys and values")
+    return {}
+  return contents
 
 
 def _warn(text: str) -> None:

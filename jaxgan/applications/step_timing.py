@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.interpreters import partial_eval
 from ml_collections import ConfigDict
 
@@ -67,7 +68,7 @@ def compile_step(config: ConfigDict) -> CompiledStep:
   first = source[np.arange(min(64, len(source)))]
   state = init(jax.random.key(config.seed), unaugmented(first, config.data))
   flops = _step_flops(config, game, step, state, source)
-  parameters = sum(x.size for x in jax.tree.leaves(state.params))
+  parameters = optax.tree.size(state.params)
   pipeline = input_pipeline.create(source, config, updates, mapping)
   mapped = pipeline.map_step(step)
   state, batch = mapping.replicate(state), next(pipeline.inputs(0))

@@ -55,15 +55,19 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
       raise InputError(
         f"no checkpoint in {workdir} can be read: train again, elsewhere"
       )
-    _check_version(workdir, config)
+    check_version(workdir, config)
     game = algorithms.create(config)
     _, template = algorithms.initial_state(config, game)
     state = checkpoint.restore(manager, template, step=step, set_aside=False)
   return RestoredRun(config, game, state)
 
 
-def _check_version(workdir: pathlib.Path, config: ConfigDict) -> None:
-  """Refuses a config without keys that all configs share today."""
+def check_version(workdir: pathlib.Path, config: ConfigDict) -> None:
+  """Refuses a config without keys that all configs share today.
+
+  Raises:
+    InputError: naming the first of them.
+  """
   missing = [
     key for key in shared_config("", ConfigDict()) if key not in config
   ]

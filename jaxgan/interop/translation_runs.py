@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict
+import optax
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms, data
@@ -227,7 +227,7 @@ def _form(architecture: Architecture) -> str:
 
 def _summary(network: Network) -> str:
   form = network.architecture
-  count = sum(x.size for x in flatten_dict(network.params).values())
+  count = optax.tree.size(network.params)
   note = f"; {form.note}" if form.note else ""
   return (
     f"{_form(form)}, {form.inputs} channels to {form.outputs}, {count:,} "

@@ -114,7 +114,7 @@ def show(page, name):
   """Turns to the tab of a run, and returns its panel."""
   page.get_by_role("tab", name=name, exact=True).click()
   panel = page.locator("[role=tabpanel]:visible").first
-  panel.get_by_text("round 2,").wait_for()
+  panel.get_by_text("step 2,").wait_for()
   return panel
 
 
@@ -250,7 +250,7 @@ def test_directions_have_their_examples(page):
 @pytest.mark.browser
 def test_samples_follow_the_sliders(page):
   panel = show(page, "nsgan")
-  assert "gan (non_saturating), round 2, of digits" in panel.inner_text()
+  assert "gan (non_saturating), step 2, of digits" in panel.inner_text()
   made = panel.locator(".pixels img")
   seen = [changed(page, made)]
   for label, value in (
@@ -268,7 +268,7 @@ def test_samples_follow_the_sliders(page):
   box = panel.get_by_label("seed", exact=True)
   box.fill("-1")
   box.press("Enter")
-  panel.get_by_text("seed: give a whole number").wait_for()
+  panel.get_by_text("seed=-1: give a value from 0").wait_for()
 
 
 # Without a browser.
