@@ -19,7 +19,7 @@ def check_game(game: Game) -> Game:
   players = {turn.player for turn in game.schedule}
   names = [turn.name or turn.player for turn in game.schedule]
   if twice := {name for name in names if names.count(name) > 1}:
-    raise GameError(f"turns share the name {twice.pop()!r}: give each a `name`")
+    raise GameError(f"turns share the name {min(twice)!r}: give each a `name`")
   for turn in game.schedule:
     if turn.updates < 1 or turn.every < 1:
       raise GameError(
@@ -31,7 +31,7 @@ def check_game(game: Game) -> Game:
   ):
     if others:
       raise GameError(
-        f"{others.pop()!r} has only one of a turn and {kind}: schedule and "
+        f"{min(others)!r} has only one of a turn and {kind}: schedule and "
         "config.optimizers name the same players, averaged some of them"
       )
   return game
@@ -39,16 +39,14 @@ def check_game(game: Game) -> Game:
 
 def check_loss(turn: Turn, result: Any, state: TrainState) -> Any:
   """Returns what a loss returned; raises a `GameError` where it is amiss."""
-  try:
-    loss, (model_state, metrics) = result
-    good = jnp.shape(loss) == () and isinstance(metrics, Mapping)
-  except (TypeError, ValueError):  # of unpacking what may be anything
-    good = False
-  if not good:
-    raise GameError(
-      f"the loss of {turn.player!r} has to return (scalar, (model_state, "
-      "{name: metric}))"
-    )
+  match result:
+    case (loss, (model_state, Mapping())) if jnp.shape(loss) == ():
+      pass
+    case _:
+      raise GameError(
+        f"the loss of {turn.player!r} has to return (scalar, (model_state, "
+        "{name: metric}))"
+      )
   same = jax.tree.structure(state.model_state[turn.player])
   if jax.tree.structure(model_state) != same:
     raise GameError(

@@ -8,13 +8,16 @@ of 0 it is a plain GAN between the sets; with a large one G is the identity.
 
 from ml_collections import ConfigDict
 
-from jaxgan.algorithms import one_sided
-from jaxgan.algorithms.one_sided import OneSided, translation_config
+from jaxgan.algorithms.one_sided import (
+  OneSided,
+  create_one_sided,
+  translation_config,
+)
 
 
 def create(config: ConfigDict) -> OneSided:
   """Returns the game that a config describes; refuses what cannot work."""
-  return one_sided.create(config, OneSided)
+  return create_one_sided(config, OneSided)
 
 
 def default_config(preset: str) -> ConfigDict:

@@ -132,7 +132,7 @@ def with_source_and_target(
   return {"source": batch["source"], FORWARD.output: images, **target}
 
 
-def create(config: ConfigDict, game: type[OneSided]) -> OneSided:
+def create_one_sided(config: ConfigDict, game: type[OneSided]) -> OneSided:
   """Returns a game of this kind that a config describes.
 
   Raises:

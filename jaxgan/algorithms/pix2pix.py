@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.algorithms import one_sided
 from jaxgan.algorithms.one_sided import (
   OneSided,
+  create_one_sided,
   translation_config,
   with_source_and_target,
 )
@@ -80,7 +80,7 @@ def create(config: ConfigDict) -> Pix2Pix:
       "pix2pix learns from pairs: choose a preset of such, as 'outlines' or "
       "'pairs', or configs/cyclegan.py"
     )
-  game = one_sided.create(config, Pix2Pix)
+  game = create_one_sided(config, Pix2Pix)
   if not hasattr(game.generator, "noise"):
     raise InputError(
       f"generator.name={config.generator.name!r} makes no noise, which Pix2Pix "

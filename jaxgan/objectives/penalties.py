@@ -24,13 +24,19 @@ def _squared_norms(critic: CriticFn, x: jax.Array) -> jax.Array:
   return jnp.square(grads).sum(range(1, x.ndim))
 
 
-def _unit_norm(critic: CriticFn, x: jax.Array) -> jax.Array:
+def _norms(critic: CriticFn, x: jax.Array) -> jax.Array:
+  """Norm `[B]`, over all of an example, of the critic's gradient."""
   squared = _squared_norms(critic, x)
-  # The square root has no derivative at 0; a critic that is flat at x keeps
-  # the penalty 1 and gets no gradient from it, instead of NaN.
+  # The square root has no derivative at 0; a critic that is flat at x has the
+  # norm 0 there and gets no gradient from it, instead of NaN.
   flat = squared == 0
-  norms = jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squared)))
-  return jnp.square(norms - 1).mean()
+  return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squared)))
+
+
+def _between(real: jax.Array, fake: jax.Array, rng: jax.Array) -> jax.Array:
+  """Real + e (fake - real), with one e ~ U(0, 1) for each example."""
+  mix = jax.vmap(jax.random.uniform)(example_keys(rng, real.shape[0]))
+  return real + mix.reshape(-1, *[1] * (real.ndim - 1)) * (fake - real)
 
 
 def wgan_gp(
@@ -38,13 +44,10 @@ def wgan_gp(
 ) -> jax.Array:
   """E (|grad D(x)| - 1)^2 on lines between real and generated examples.
 
-  Gulrajani et al. 2017 (arXiv:1704.00028), eq. 3: x = real + e (fake - real)
-  with one e ~ U(0, 1) for each example.
+  Gulrajani et al. 2017 (arXiv:1704.00028), eq. 3.
   """
-  keys = example_keys(rng, real.shape[0])
-  mix = jax.vmap(jax.random.uniform)(keys)
-  mix = mix.reshape(-1, *[1] * (real.ndim - 1))
-  return _unit_norm(critic, real + mix * (fake - real))
+  norms = _norms(critic, _between(real, fake, rng))
+  return jnp.square(norms - 1).mean()
 
 
 def dragan(
@@ -66,7 +69,8 @@ def dragan(
   mean = pmean(real.mean())
   std = jnp.sqrt(pmean(jnp.square(real - mean).mean()))
   keys = example_keys(rng, real.shape[0])
-  return _unit_norm(critic, real + 0.5 * std * jax.vmap(noise)(keys))
+  norms = _norms(critic, real + 0.5 * std * jax.vmap(noise)(keys))
+  return jnp.square(norms - 1).mean()
 
 
 def r1(
