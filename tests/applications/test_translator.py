@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.files import write_images
+from helpers.games import with_methods
 from helpers.runs import command
 from PIL import Image
 
@@ -61,9 +62,9 @@ def test_by_default_the_network_sees_the_scale_of_training(runs):
 
   def sample(params, model_state, batch):
     seen[:] = [batch["source"].shape[1:3]]
-    return {FORWARD: batch["source"]}
+    return {FORWARD.output: batch["source"]}
 
-  found = found._replace(game=found.game._replace(sample=sample))
+  found = found._replace(game=with_methods(found.game, sample=sample))
   image = grey((48, 24))
   kept = translator.create(found, native=True)(image)
   np.testing.assert_array_equal(np.asarray(kept.image), np.asarray(image))

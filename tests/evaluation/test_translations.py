@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from helpers.configs import load_config, shrink
 from helpers.files import write_images
+from helpers.games import with_methods
 from helpers.runs import command
 from scipy import signal
 
 from jaxgan import algorithms, data, evaluation, train
-from jaxgan.algorithms.one_sided import BACKWARD, FORWARD
 from jaxgan.data.order import shuffled_indices
 from jaxgan.errors import InputError
 from jaxgan.evaluation import (
@@ -35,6 +35,9 @@ def few(monkeypatch):
   monkeypatch.setattr(sampling, "BATCH_SIZE", 16)
 
 
+FORWARD, BACKWARD = "source -> target", "target -> source"
+
+
 def shifting(algorithm, shift):
   """The algorithm with G(x) = x + shift and F(y) = y - shift / 2, cut."""
 
@@ -49,7 +52,7 @@ def shifting(algorithm, shift):
       shown |= {BACKWARD: there, f"{BACKWARD} -> target": there}
     return shown
 
-  return algorithm._replace(sample=sample)
+  return with_methods(algorithm, sample=sample)
 
 
 def ink_net(images, *_):
@@ -116,7 +119,9 @@ def test_what_should_not_change_and_what_should_be_kept(monkeypatch):
   def embed(params, model_state, images):
     return images[:, 4, 4:12, 0] + 1.5
 
-  algorithm = algorithms.create(config)._replace(sample=sample, embed=embed)
+  algorithm = with_methods(
+    algorithms.create(config), sample=sample, embed=embed
+  )
   evaluate, protocol = evaluation.create(
     config, algorithm, EvaluationOptions(count=70)
   )
@@ -214,7 +219,7 @@ def test_noise_is_that_of_the_image_and_the_seed():
 
     (forward,) = algorithm.directions
     translate = translations._translator(
-      algorithm._replace(sample=sample),
+      with_methods(algorithm, sample=sample),
       forward,
       config.data,
       EvaluationOptions(seed=seed),

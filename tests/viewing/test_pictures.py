@@ -3,7 +3,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from jaxgan.algorithms.gan import default_config
+from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import mixtures
 from jaxgan.engine.logs import open_logs
 from jaxgan.engine.processes import ALONE
