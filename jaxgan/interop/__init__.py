@@ -1,1 +1,1 @@
-"""."""
+"""Networks and runs of weights that others have published."""

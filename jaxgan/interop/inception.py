@@ -1,4 +1,4 @@
-"""."""
+"""Inception with the published weights that FID is defined by."""
 
 from collections.abc import Mapping
 

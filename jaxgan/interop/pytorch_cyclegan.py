@@ -25,11 +25,11 @@ class Layer(NamedTuple):
   """A convolution of the published network.
 
   Attributes:
-    kind: that of our module, "Conv" or "ConvTranspose".
-    group: the name of the module that holds it.
-    index: its own name there; a norm after it has the next.
-    shape: of its weight: `[F, C, h, w]`, or of a transposed one `[C, F, h, w]`.
-    then: "norm" where one follows, else "bias" or "nothing", what it has.
+    kind: kind of our module, "Conv" or "ConvTranspose".
+    group: name of the module that holds it.
+    index: its name there; a norm after it has the next.
+    shape: shape of its weight: `[F, C, h, w]`, or `[C, F, h, w]` if transposed.
+    then: "norm" where one follows, else "bias" or "nothing", which it has.
   """
 
   kind: str
@@ -43,9 +43,9 @@ class Tensor(NamedTuple):
   """An entry of a file.
 
   Attributes:
-    name: in the file.
-    shape: in the file.
-    path: of our variable; None where we have none.
+    name: its name in the file.
+    shape: its shape in the file.
+    path: path of our variable; None where we have none.
     optional: whether it may be absent.
   """
 
@@ -56,15 +56,15 @@ class Tensor(NamedTuple):
 
 
 class Architecture(NamedTuple):
-  """What names and shapes tell of a file.
+  """The architecture of a network, recognised by names and shapes.
 
   Attributes:
-    kind: for people.
-    config: the entry of a run's config.
-    inputs: channels that the network takes.
-    outputs: channels that it makes.
-    layers: in the order in which ours are made.
-    note: what of the published network ours does not have.
+    kind: its name in messages.
+    config: its entry in a run's config.
+    inputs: number of channels that the network takes.
+    outputs: number of channels that it returns.
+    layers: its layers, in the order of ours.
+    note: difference of our network from the published one, if any.
   """
 
   kind: str
@@ -79,10 +79,10 @@ class Network(NamedTuple):
   """A network from a file.
 
   Attributes:
-    path: of the file.
-    architecture: what it is.
-    params: as of `models.init`.
-    model_state: likewise; `{}` but for batch norm.
+    path: the file.
+    architecture: its architecture.
+    params: parameters, as `models.init` returns them.
+    model_state: model state, likewise; `{}` but for batch norm.
   """
 
   path: pathlib.Path
@@ -96,10 +96,10 @@ def read(path: str | pathlib.Path, player: str) -> Network:
 
   Args:
     path: see `weights.read`.
-    player: "generator" or "critic", what it has to be.
+    player: "generator" or "critic", which it has to be.
 
   Raises:
-    InputError: where it is none, or another than its names tell.
+    InputError: where it is no such network, or its shapes do not fit its names.
   """
   path = pathlib.Path(path)
   entries = weights.read(path)
@@ -108,14 +108,14 @@ def read(path: str | pathlib.Path, player: str) -> Network:
       name.removeprefix("module."): value for name, value in entries.items()
     }
   shapes = {name: value.shape for name, value in entries.items()}
-  found = [x for x in _KINDS if any(re.match(x[0], name) for name in shapes)]
-  if not found:
+  kinds = [x for x in _KINDS if any(re.match(x[0], name) for name in shapes)]
+  if not kinds:
     raise InputError(
       f"{path} is no network of the reference code in PyTorch: supported are "
       "its ResNet and U-Net generators (latest_net_G.pth) and its PatchGAN "
       "critics (latest_net_D.pth)"
     )
-  _, kind, recognize = found[0]
+  _, kind, recognize = kinds[0]
   if not kind.endswith(player):
     wanted = {
       "generator": "ResNet or U-Net generator (latest_net_G.pth)",
@@ -132,7 +132,7 @@ def read(path: str | pathlib.Path, player: str) -> Network:
 
 
 def _resnet(shapes: Shapes) -> Architecture:
-  """The generator of `models/cyclegan.py`."""
+  """Recognises the generator of `models/cyclegan.py`."""
   blocks = 1 + max(_numbers(r"model\.(\d+)\.conv_block\.", shapes)) - 10
   up = 10 + blocks
   # A layer of dropout moves the second convolution of a block.
@@ -167,7 +167,7 @@ def _resnet(shapes: Shapes) -> Architecture:
 
 
 def _unet(shapes: Shapes) -> Architecture:
-  """The generator of `models/unet.py`."""
+  """Recognises the generator of `models/unet.py`."""
   downs = 2 + max(name.count(".3.model") for name in shapes)
   last, norm = downs - 1, _norm(shapes)
   width, inputs = _kernel(shapes, "model.model.0", 4)
@@ -200,7 +200,7 @@ def _unet(shapes: Shapes) -> Architecture:
 
 
 def _patchgan(shapes: Shapes) -> Architecture:
-  """The critic of `models/patchgan.py`."""
+  """Recognises the critic of `models/patchgan.py`."""
   last = max(_numbers(r"model\.(\d+)\.", shapes))
   n = max(1, (last - 2) // 3)
   width, inputs = _kernel(shapes, "model.0", 4)
@@ -238,13 +238,13 @@ def _numbers(pattern: str, shapes: Shapes) -> Iterator[int]:
 
 
 def _norm(shapes: Shapes) -> str:
-  """Instance norm is published without weights of its own."""
+  """Returns the norm: instance norm is published without weights."""
   weights = [x for name, x in shapes.items() if name.endswith(".weight")]
   return "batch" if any(len(shape) == 1 for shape in weights) else "instance"
 
 
 def _kernel(shapes: Shapes, layer: str, size: int) -> tuple[int, int]:
-  """The first two axes of a kernel, of which other shapes follow."""
+  """Returns the first two sides of a kernel's shape."""
   name = f"{layer}.weight"
   expected = f"[any, any, {size}, {size}]"
   if name not in shapes:
@@ -255,32 +255,32 @@ def _kernel(shapes: Shapes, layer: str, size: int) -> tuple[int, int]:
 
 
 def _tensors(layers: tuple[Layer, ...], norm: str) -> Iterator[Tensor]:
-  """What a file of these layers holds.
+  """Yields the entries of a file with these layers.
 
-  Ours are numbered in the order in which they are made, each kind by itself.
+  Our modules are numbered in their order, each kind by itself.
   """
-  made = Counter()
+  counts = Counter()
 
   def module(kind: str) -> str:
-    made[kind] += 1
-    return f"{kind}_{made[kind] - 1}"
+    counts[kind] += 1
+    return f"{kind}_{counts[kind] - 1}"
 
   for kind, group, index, shape, then in layers:
-    name, own = f"{group}.{index}", module(kind)
+    name, ours = f"{group}.{index}", module(kind)
     features = (shape[1 if kind == "ConvTranspose" else 0],)
-    yield Tensor(f"{name}.weight", shape, ("params", own, "kernel"))
+    yield Tensor(f"{name}.weight", shape, ("params", ours, "kernel"))
     if then == "bias":
-      yield Tensor(f"{name}.bias", features, ("params", own, "bias"))
+      yield Tensor(f"{name}.bias", features, ("params", ours, "bias"))
     if then != "norm":
       continue
     after = f"{group}.{index + 1}"
     if norm == "batch":
-      own = module("BatchNorm")
+      ours = module("BatchNorm")
       for theirs, path in (
-        ("weight", ("params", own, "scale")),
-        ("bias", ("params", own, "bias")),
-        ("running_mean", ("batch_stats", own, "mean")),
-        ("running_var", ("batch_stats", own, "var")),
+        ("weight", ("params", ours, "scale")),
+        ("bias", ("params", ours, "bias")),
+        ("running_mean", ("batch_stats", ours, "mean")),
+        ("running_var", ("batch_stats", ours, "var")),
       ):
         yield Tensor(f"{after}.{theirs}", features, path)
     else:
@@ -295,7 +295,7 @@ def _tensors(layers: tuple[Layer, ...], norm: str) -> Iterator[Tensor]:
 def _convert(
   entries: Mapping[str, np.ndarray], tensors: Iterator[Tensor]
 ) -> dict[str, Any]:
-  """Returns our variables.
+  """Returns our variables of the entries of a file.
 
   Raises:
     InputError: where an entry is missing, of another shape, or unexpected.
