@@ -75,7 +75,7 @@ def describe(run: RestoredRun) -> str:
     about = config.data.name
   size = "x".join(map(str, next(iter(shapes.values()))[:2]))
   count = optax.tree.size(run.state.params["generator"])
-  loss = f" ({config.loss})" if "loss" in config else ""
+  loss = f" ({config.loss.name})" if "loss" in config else ""
   return (
     f"{config.algorithm}{loss}, step {int(run.state.step):,}, of {about} at "
     f"{size}; generator {config.generator.name} of {count:,} parameters"
