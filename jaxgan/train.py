@@ -17,13 +17,7 @@ from jaxgan.engine import devices as devices_lib
 from jaxgan.engine.preemption import Stop
 from jaxgan.engine.window import MetricsWindow
 from jaxgan.engine.workdir import locked
-from jaxgan.game import (
-  Batch,
-  Game,
-  TrainState,
-  minibatches,
-  sampling_variables,
-)
+from jaxgan.game import TrainState, minibatches, sampling_variables
 from jaxgan.train_step import make_train_step
 from jaxgan.viewing import preview
 
@@ -77,7 +71,7 @@ def train(
   init, template = algorithms.initial_state(config, game)
   if evaluator:
     evaluator.check(config)
-  weights = cache(partial(_pretrained_weights, game, pretrained))
+  weights = cache(partial(algorithms.pretrained_weights, game, pretrained))
   if not processes.run_on_first(
     process, partial(checkpoint.saved_steps, workdir)
   ):
@@ -90,18 +84,13 @@ def train(
   ):
     state = checkpoints.restore(template)
     if state and state.step >= config.steps:
-      longer = (
-        "a longer run needs another --workdir, as its learning rate follows a "
-        "schedule over config.steps"
-        if config_lib.has_schedule(config)
-        else f"to train longer, give --config.steps a value above {state.step}"
-      )
-      print(f"{workdir} is complete at step {state.step}; {longer}")
+      logs.print_complete(workdir, config, int(state.step))
       return state
     pipeline = input_pipeline.create(source, config, minibatches(game), mapping)
     examples = preview.examples(source, config)
-    begin = partial(_begin, process, init, init_rng, examples, weights)
-    state = state or begin()
+    begin = partial(algorithms.begin, init, init_rng, examples, weights)
+    restart = partial(checkpoints.restore_or, begin, template)
+    state = state or restart()
     logs.print_start(workdir, state)
     train_step = make_train_step(
       game,
@@ -122,7 +111,6 @@ def train(
       evaluator and evaluator.in_training(config, game),
       stop,
     )
-    restart = partial(checkpoints.restore_or, begin, template)
     state = guard.with_rollbacks(config, loop, state, restart)
     if process.index == 0:
       preview.summarize(workdir)
@@ -180,21 +168,3 @@ def _due(config: ConfigDict, step: int, key: str) -> bool:
 
 def _variables(mapping: devices_lib.DeviceMapping, state: TrainState) -> Any:
   return sampling_variables(mapping.unreplicate(state))
-
-
-def _pretrained_weights(
-  game: Game, pretrained: Callable[[Any], Any]
-) -> dict[str, Any]:
-  return {player: pretrained(x) for player, x in game.pretrained.items()}
-
-
-def _begin(
-  process: processes.Process,
-  init: Callable[[jax.Array, Batch], TrainState],
-  rng: jax.Array,
-  examples: Batch,
-  weights: Callable[[], dict[str, Any]],
-) -> TrainState:
-  """Returns the state before the first step, the same in all processes."""
-  state = algorithms.with_pretrained(init(rng, examples), weights())
-  return processes.broadcast(process, state)

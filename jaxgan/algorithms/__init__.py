@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from jaxgan import data, xla_cpu
 from jaxgan.contracts import check_game
 from jaxgan.errors import GameError, InputError
-from jaxgan.game import Batch, Game, ModelState, Params, TrainState
+from jaxgan.game import Batch, Game, ModelState, Params, Pretrained, TrainState
 
 
 def create(config: ConfigDict) -> Game:
@@ -117,3 +117,20 @@ def with_pretrained(
     for key, tree in zip(trees, pair, strict=True):
       trees[key] = {**trees[key], player: tree}
   return state.replace(**trees)
+
+
+def pretrained_weights(
+  game: Game, pretrained: Callable[[Pretrained], tuple[Params, ModelState]]
+) -> dict[str, tuple[Params, ModelState]]:
+  """Returns the weights that players begin with, of `Game.pretrained`."""
+  return {player: pretrained(x) for player, x in game.pretrained.items()}
+
+
+def begin(
+  init: Callable[[jax.Array, Batch], TrainState],
+  rng: jax.Array,
+  examples: Batch,
+  weights: Callable[[], Mapping[str, tuple[Params, ModelState]]],
+) -> TrainState:
+  """Returns the first state: drawn, with the pretrained weights."""
+  return with_pretrained(init(rng, examples), weights())

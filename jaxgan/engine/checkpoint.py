@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from jaxgan.config import differences
 from jaxgan.engine import scores
-from jaxgan.engine.processes import Process, broadcast_from_first
+from jaxgan.engine.processes import Process, broadcast, broadcast_from_first
 from jaxgan.errors import InputError, SaveError, first_line
 from jaxgan.game import TrainState
 
@@ -66,8 +66,8 @@ class Checkpoints:
   def restore_or(
     self, begin: Callable[[], TrainState], template: TrainState
   ) -> TrainState:
-    """Returns `restore(template)`, or `begin()` where nothing was saved."""
-    return self.restore(template) or begin()
+    """Returns `restore(template)`, or the first process's `begin()`."""
+    return self.restore(template) or broadcast(self._process, begin())
 
   def _restore_here(self, template: TrainState) -> TrainState | None:
     with _written(self._manager):

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
+from jaxgan.config import has_schedule
 from jaxgan.engine.processes import Process
 from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError, first_line
@@ -146,6 +147,19 @@ def write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
   """Writes `config.json`, for people."""
   text = json.dumps(json.loads(config.to_json()), indent=2)
   write_atomically(workdir / "config.json", f"{text}\n")
+
+
+def print_complete(
+  workdir: pathlib.Path, config: ConfigDict, step: int
+) -> None:
+  """Prints that a run is complete, and how a longer one is trained."""
+  longer = (
+    "a longer run needs another --workdir, as its learning rate follows a "
+    "schedule over config.steps"
+    if has_schedule(config)
+    else f"to train longer, give --config.steps a value above {step}"
+  )
+  print(f"{workdir} is complete at step {step}; {longer}")
 
 
 def print_start(workdir: pathlib.Path, state: TrainState) -> None:
