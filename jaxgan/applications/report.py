@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import optax
+import jax
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms
@@ -18,7 +18,6 @@ from jaxgan.config import flatten
 from jaxgan.engine import checkpoint
 from jaxgan.engine.logs import rows
 from jaxgan.errors import InputError, first_line
-from jaxgan.evaluation.restored import check_version
 from jaxgan.viewing import pictures
 
 # What may differ in evaluations whose figures can be compared. Where the data
@@ -73,19 +72,18 @@ def read_all(folders: Sequence[str]) -> list[Entry]:
 def read(workdir: pathlib.Path, name: str) -> Entry | None:
   """Returns the run in a folder, or None; warns of files it cannot read."""
   config = _json(workdir / "config.json")
-  if not config and (workdir / "checkpoints").is_dir():
-    with checkpoint.open_manager(workdir, read_only=True) as manager:
-      stored = checkpoint.stored_config(manager)
-    config = json.loads(stored.to_json()) if stored else {}
   parameters = None
-  if config:
-    stored = ConfigDict(config)
-    try:
-      check_version(workdir, stored)
+  try:
+    if (workdir / "checkpoints").is_dir():
+      with checkpoint.open_manager(workdir, read_only=True) as manager:
+        stored = checkpoint.stored_config(manager)
+      config = config or (json.loads(stored.to_json()) if stored else {})
+    if config:
+      stored = ConfigDict(config)
       _, state = algorithms.initial_state(stored, algorithms.create(stored))
-      parameters = optax.tree.size(state.params)
-    except InputError as e:
-      _warn(f"the networks of a run cannot be built: {e}")
+      parameters = sum(x.size for x in jax.tree.leaves(state.params))
+  except InputError as e:
+    _warn(f"the networks of a run cannot be built: {e}")
   evaluation = _json(workdir / "evaluation.json")
   if not _is_evaluation(evaluation):
     _warn(f"{workdir}: evaluation.json is not one of jaxgan.evaluate")

@@ -27,6 +27,8 @@ from jaxgan.errors import InputError, SaveError, first_line
 from jaxgan.game import TrainState
 
 KEEP = 3  # latest checkpoints
+# Raised where a config or a state of before can no longer be used.
+FORMAT = 2
 
 
 class Checkpoints:
@@ -208,7 +210,11 @@ def save(
   """
   state = jax.device_get(state)
   step = int(state.step)
-  meta = {"config": json.loads(config.to_json()), "digest": digest(state)}
+  meta = {
+    "format": FORMAT,
+    "config": json.loads(config.to_json()),
+    "digest": digest(state),
+  }
   with _written(manager):
     saved = manager.save(
       step,
@@ -234,14 +240,29 @@ def stored_meta(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
 def stored_config(
   manager: ocp.CheckpointManager, step: int | None = None
 ) -> ConfigDict | None:
-  """Returns the config in checkpoint `step`, or in the newest readable one."""
+  """Returns the config in checkpoint `step`, or in the newest readable one.
+
+  Raises:
+    InputError: where another version of jaxgan wrote it.
+  """
   steps = sorted(manager.all_steps(), reverse=True)
   for one in steps if step is None else [step]:
     try:
-      return ConfigDict(stored_meta(manager, one)["config"])
+      meta = stored_meta(manager, one)
     except Exception:  # the storage library raises many kinds
       continue
+    _check_format(manager, meta)
+    return ConfigDict(meta["config"])
   return None
+
+
+def _check_format(manager: ocp.CheckpointManager, meta: dict[str, Any]) -> None:
+  if (written := meta.get("format", 1)) != FORMAT:
+    age = "an older" if written < FORMAT else "a newer"
+    raise OtherConfigError(
+      f"{_workdir(manager)} is a run of {age} version of jaxgan: use that one, "
+      "or train again with another --workdir"
+    )
 
 
 def restore(
@@ -284,8 +305,7 @@ def restore(
     return state
   for error in damaged.values():
     if isinstance(error, OtherConfigError):
-      workdir = pathlib.Path(manager.directory).parent
-      raise OtherConfigError(f"{workdir} {error}; give another --workdir")
+      raise error
   if damaged:
     raise InputError(
       f"none of the checkpoints in {manager.directory} can be restored: "
@@ -295,7 +315,7 @@ def restore(
 
 
 class OtherConfigError(InputError):
-  """A checkpoint is of a run with another config."""
+  """A checkpoint is of a run with another config, or of another version."""
 
 
 def digest(state: TrainState) -> str:
@@ -316,9 +336,11 @@ def _restore_step(
   config: ConfigDict | None,
 ) -> TrainState:
   meta = stored_meta(manager, step)
+  _check_format(manager, meta)
   if config and (changed := differences(ConfigDict(meta["config"]), config)):
     raise OtherConfigError(
-      f"belongs to a run with another config: {', '.join(changed)}"
+      f"{_workdir(manager)} belongs to a run with another config: "
+      f"{', '.join(changed)}; give another --workdir"
     )
   host = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), template)
   try:

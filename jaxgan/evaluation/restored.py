@@ -6,7 +6,6 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms
-from jaxgan.config import shared_config
 from jaxgan.engine import checkpoint, scores
 from jaxgan.errors import InputError
 from jaxgan.game import Game, TrainState
@@ -29,8 +28,8 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
       the newest that is whole.
 
   Raises:
-    InputError: where there is no such checkpoint, none is whole, or it is of
-      an older version of jaxgan.
+    InputError: where there is no such checkpoint, none is whole, or another
+      version of jaxgan wrote it.
   """
   if not (workdir / "checkpoints").is_dir():
     raise InputError(f"{workdir} holds no checkpoints: give a run's folder")
@@ -55,24 +54,7 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
       raise InputError(
         f"no checkpoint in {workdir} can be read: train again, elsewhere"
       )
-    check_version(workdir, config)
     game = algorithms.create(config)
     _, template = algorithms.initial_state(config, game)
     state = checkpoint.restore(manager, template, step=step, set_aside=False)
   return RestoredRun(config, game, state)
-
-
-def check_version(workdir: pathlib.Path, config: ConfigDict) -> None:
-  """Refuses a config without keys that all configs share today.
-
-  Raises:
-    InputError: naming the first of them.
-  """
-  missing = [
-    key for key in shared_config("", ConfigDict()) if key not in config
-  ]
-  if missing:
-    raise InputError(
-      f"{workdir} is a run of an older version of jaxgan: its config has no "
-      f"{missing[0]}; train again, or use that version"
-    )
