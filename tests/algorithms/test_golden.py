@@ -84,6 +84,8 @@ def test_first_steps(name, tmp_path):
   expected = json.loads(PATH.read_text())[name]
   assert found.keys() == expected.keys()
   for key, value in expected.items():
+    if "marginal_error" in key:  # the rest of an iteration that ends anywhere
+      continue
     np.testing.assert_allclose(
       found[key], value, rtol=2e-5, atol=1e-5, err_msg=f"{name}: {key}"
     )
