@@ -1,7 +1,11 @@
 """Networks: Flax modules named `Generator`, `Critic` or `Classifier`.
 
 `config.<player>.name` is a module of this package; all other keys of that entry
-are attributes of the network, which checks them where it uses them.
+are attributes of the network, which checks them where it uses them. Attributes
+with one meaning in all networks: `norm` and `axis`, see `norms.normalize`;
+`spectral_norm`, whether each layer has spectral norm 1; `minibatch`, kernels
+and dims of a `MinibatchDiscrimination`, or None; `kernel_init`, see
+`layers.conv.initializer`; and `dtype`, of the arithmetic.
 """
 
 import dataclasses
@@ -27,9 +31,9 @@ def create(
   Args:
     kind: "Generator", "Critic" or "Classifier".
     config: the entry.
-    dtype: of the arithmetic.
+    dtype: see above.
     player: the entry's key in the config, for messages.
-    **arguments: other attributes of the network.
+    **arguments: attributes that are not in the config.
 
   Raises:
     InputError: where there is no such network, or the entry has other keys
@@ -54,8 +58,7 @@ def create(
     raise InputError(
       f"{player}.name={name!r} has no {unknown[0]!r}, but {', '.join(fields)}"
     )
-  required = {key for key, is_required in fields.items() if is_required}
-  if missing := sorted(required - arguments.keys()):
+  if missing := sorted(k for k in fields if fields[k] and k not in arguments):
     raise InputError(f"{player}.name={name!r} needs a value of {missing[0]!r}")
   # Messages of `init` name it so.
   return network(dtype=jnp.dtype(dtype), name=player, **arguments)
@@ -73,9 +76,7 @@ def init(
     variables = dict(module.init(rng, *inputs, train=True))
   except InputError as e:
     link = "." if re.match(r"\w+=", str(e)) else ": "
-    raise InputError(
-      f"{module.name}{link}{e}" if module.name else str(e)
-    ) from e
+    raise InputError(f"{module.name}{link}{e}" if module.name else e) from e
   return variables.pop("params"), variables
 
 
@@ -84,15 +85,12 @@ def init_players(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns the params and model state of networks, both by player.
 
-  Args:
-    rng: a key.
-    players: by name, `(module, *inputs)`, see `init`.
+  `players[player]` is `(module, *inputs)`, see `init`.
   """
   params, model_state = {}, {}
   rngs = jax.random.split(rng, len(players))
-  for (player, (module, *inputs)), key in zip(
-    players.items(), rngs, strict=True
-  ):
+  for key, (player, network) in zip(rngs, players.items(), strict=True):
+    module, *inputs = network
     params[player], model_state[player] = init(module, key, *inputs)
   return params, model_state
 
@@ -108,14 +106,9 @@ def apply(
 ) -> tuple[Any, Any]:
   """Returns a network's result, and its model state after it.
 
-  Args:
-    module: the network.
-    params: its parameters.
-    model_state: its batch statistics and the like.
-    *inputs: pytrees of arrays `[B, ...]`.
-    train: whether it is trained.
-    rngs: keys by name, such as "dropout".
-    method: of the module; by default `__call__`.
+  The model state is its batch statistics and the like, the inputs are pytrees
+  of arrays `[B, ...]`, `rngs` are keys by name, such as "dropout"; `method` is
+  by default `__call__`.
   """
   return module.apply(
     {"params": params, **model_state},
@@ -134,15 +127,10 @@ def apply_each(
   batches: Sequence[Any],
   separately: bool,
 ) -> tuple[list[jax.Array], Any]:
-  """Returns a network's results of several batches in training.
+  """Returns a network's results of several inputs of one shape, in training.
 
-  Args:
-    module: the network.
-    params: its parameters.
-    model_state: its batch statistics and the like.
-    batches: its input, a pytree, in each of them; all of one shape.
-    separately: pass one batch after the other, so that batch statistics do not
-      mix them; else all of them in one pass.
+  If `separately`, they pass one after the other, so that batch statistics do
+  not mix them; else all of them in one pass.
   """
   if not separately:
     joined = jax.tree.map(lambda *x: jnp.concatenate(x), *batches)

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jaxgan.checks import positive
 from jaxgan.models.layers.conv import Conv, ConvTranspose
 from jaxgan.models.layers.norms import AXIS, normalize
-from jaxgan.models.layers.padding import fit, reflect
+from jaxgan.models.layers.padding import pad_to_multiple, reflect
 
 
 class Generator(nn.Module):
@@ -27,10 +27,6 @@ class Generator(nn.Module):
     channels: of the result.
     width: channels of the first layer; doubled by each halving.
     blocks: residual blocks; 9 for images of 256x256, 6 for smaller ones.
-    norm: "instance", "batch" or "none".
-    kernel_init: see `layers.initializer`.
-    axis: of the devices; see `norms.normalize`.
-    dtype: of the arithmetic.
   """
 
   channels: int
@@ -50,17 +46,18 @@ class Generator(nn.Module):
     def norm(x):
       return normalize(self.norm, x, train, self.dtype, self.axis)
 
-    x, cut = fit(images, 4, least=5)
-    x = Conv(self.width, 7, padding=0, **hidden)(reflect(x, 3))
-    x = nn.relu(norm(x))
+    def conv(x, features, kernel_size):
+      x = reflect(x, kernel_size // 2)
+      return norm(Conv(features, kernel_size, padding=0, **hidden)(x))
+
+    x, cut = pad_to_multiple(images, 4, least=5)
+    x = nn.relu(conv(x, self.width, 7))
     for factor in (2, 4):
-      x = Conv(self.width * factor, 3, 2, padding=1, **hidden)(x)
+      x = Conv(self.width * factor, stride=2, padding=1, **hidden)(x)
       x = nn.relu(norm(x))
     for _ in range(self.blocks):
-      y = Conv(x.shape[-1], 3, padding=0, **hidden)(reflect(x, 1))
-      y = nn.relu(norm(y))
-      y = Conv(x.shape[-1], 3, padding=0, **hidden)(reflect(y, 1))
-      x = x + norm(y)
+      y = nn.relu(conv(x, x.shape[-1], 3))
+      x = x + conv(y, x.shape[-1], 3)
     for factor in (2, 1):
       x = ConvTranspose(self.width * factor, 3, padding=1, **hidden)(x)
       x = nn.relu(norm(x))

@@ -25,7 +25,7 @@ from jaxgan.models.layers.norms import normalize, spectral
 
 
 def doublings(shape: tuple[int, ...], sizes: tuple[int, ...]) -> int:
-  """How many doublings lead from 4x4, or 6x6, to images of `shape`.
+  """Returns how many doublings lead from 4x4, or 6x6, to images of `shape`.
 
   Raises:
     InputError: where `shape` is not square with a side among `sizes`.
@@ -48,11 +48,8 @@ class Generator(nn.Module):
     shape: `(S, S, C)`, S one of `SIZES`.
     width: channels of the last hidden layer, doubled by each layer before.
     kernel_size: 4, or 5 as in WGAN-GP.
-    norm: "batch", "layer" or "none".
     use_bias: whether layers have biases where no batch norm follows; DCGAN's
       have none.
-    kernel_init: see `layers.initializer`.
-    dtype: of the arithmetic.
   """
 
   shape: tuple[int, int, int]
@@ -67,29 +64,21 @@ class Generator(nn.Module):
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
     n = doublings(self.shape, SIZES)
     positive(width=self.width, kernel_size=self.kernel_size)
+    common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
     hidden_bias = self.use_bias and self.norm != "batch"
+
+    def activate(x):
+      return nn.relu(normalize(self.norm, x, train, self.dtype))
+
     features, side = self.width * 2 ** (n - 1), self.shape[0] >> n
-    units = side**2 * features
-    x = dense(units, hidden_bias, self.kernel_init, dtype=self.dtype)(z)
-    x = x.reshape(-1, side, side, features)
-    x = nn.relu(normalize(self.norm, x, train, self.dtype))
+    x = dense(side**2 * features, hidden_bias, **common)(z)
+    x = activate(x.reshape(-1, side, side, features))
     for _ in range(n - 1):
       features //= 2
-      x = ConvTranspose(
-        features,
-        self.kernel_size,
-        hidden_bias,
-        self.kernel_init,
-        dtype=self.dtype,
-      )(x)
-      x = nn.relu(normalize(self.norm, x, train, self.dtype))
-    x = ConvTranspose(
-      self.shape[-1],
-      self.kernel_size,
-      self.use_bias,
-      self.kernel_init,
-      dtype=self.dtype,
-    )(x)
+      x = ConvTranspose(features, self.kernel_size, hidden_bias, **common)(x)
+      x = activate(x)
+    channels = self.shape[-1]
+    x = ConvTranspose(channels, self.kernel_size, self.use_bias, **common)(x)
     return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -97,8 +86,7 @@ class Critic(nn.Module):
   """`images [B, S, S, C] -> logits [B]`, or `[B, outputs]` for several.
 
   Attributes: as of `Generator`; `width` is that of the first layer, which has
-  no norm, `spectral_norm` bounds the slope of every layer, and `minibatch` is
-  the kernels and dims of `MinibatchDiscrimination`.
+  no norm.
   """
 
   width: int = 64
@@ -114,24 +102,18 @@ class Critic(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     positive(width=self.width, kernel_size=self.kernel_size)
+    common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
     for i in range(doublings(x.shape[1:], SIZES)):
       norm = self.norm if i else "none"
-      layer = Conv(
-        self.width * 2**i,
-        self.kernel_size,
-        stride=2,
-        use_bias=self.use_bias and norm != "batch",
-        kernel_init=self.kernel_init,
-        dtype=self.dtype,
-      )
+      use_bias = self.use_bias and norm != "batch"
+      features = self.width * 2**i
+      layer = Conv(features, self.kernel_size, use_bias, stride=2, **common)
       x = spectral(self.spectral_norm, layer, train)(x)
       x = nn.leaky_relu(normalize(norm, x, train, self.dtype), 0.2)
       self.sow("intermediates", f"hidden_{i}", x)
     x = x.reshape(x.shape[0], -1)
     if self.minibatch:
       x = MinibatchDiscrimination(*self.minibatch, self.kernel_init)(x)
-    layer = dense(
-      self.outputs, self.use_bias, self.kernel_init, dtype=self.dtype
-    )
+    layer = dense(self.outputs, self.use_bias, **common)
     x = spectral(self.spectral_norm, layer, train)(x).astype(jnp.float32)
     return x[:, 0] if self.outputs == 1 else x

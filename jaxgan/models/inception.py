@@ -8,11 +8,14 @@ The modules bear the names of the published PyTorch weights.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+
+from jaxgan.models.layers.conv_bn import ConvBNReLU
 
 SIDE = 299  # of the network's input
 
@@ -42,14 +45,11 @@ def _mixed_6(width: int) -> Branches:
     "branch1x1": ((192, (1, 1)),),
     "branch7x7": ((width, (1, 1)), (width, (1, 7)), (192, (7, 1))),
     "branch7x7dbl": (
-      (width, (1, 1)),
-      (width, (7, 1)),
-      (width, (1, 7)),
-      (width, (7, 1)),
+      (width, (1, 1)), (width, (7, 1)), (width, (1, 7)), (width, (7, 1)),
       (192, (1, 7)),
     ),
     "branch_pool": ((192, (1, 1)),),
-  }
+  }  # fmt: skip
 
 
 _MIXED_7A = {
@@ -66,34 +66,8 @@ _MIXED_7 = {
 }
 
 
-class Unit(nn.Module):
-  """Convolution, batch norm by running statistics, ReLU.
-
-  Attributes:
-    features: channels of the result.
-    kernel_size: height and width.
-    stride: in both directions.
-    padding: "SAME" or "VALID".
-  """
-
-  features: int
-  kernel_size: tuple[int, int]
-  stride: int = 1
-  padding: str = "SAME"
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    x = nn.Conv(
-      self.features,
-      self.kernel_size,
-      self.stride,
-      self.padding,
-      use_bias=False,
-      # Published figures are of float32, which is not every device's default.
-      precision="highest",
-      name="conv",
-    )(x)
-    return nn.relu(nn.BatchNorm(True, epsilon=1e-3, name="bn")(x))
+# Published figures are of float32, which is not every device's default.
+Unit = partial(ConvBNReLU, precision="highest")
 
 
 class Block(nn.Module):
@@ -126,14 +100,10 @@ class Block(nn.Module):
       for i, (features, *kernels) in enumerate(links, start=1):
         name = f"{branch}_{i}" if len(links) > 1 else branch
         form = ending if i == len(links) else ()
+        letters = "ab" if len(kernels) > 1 else [""]
         parts = [
-          Unit(
-            features,
-            kernel,
-            *form,
-            name=name + letter if len(kernels) > 1 else name,
-          )(y)
-          for kernel, letter in zip(kernels, "ab", strict=False)
+          Unit(features, kernel, *form, name=name + letter)(y)
+          for kernel, letter in zip(kernels, letters, strict=True)
         ]
         y = jnp.concatenate(parts, axis=-1)
       results.append(y)
@@ -174,13 +144,10 @@ class Inception(nn.Module):
 
 
 def resize(images: jax.Array) -> jax.Array:
-  """The input of `Inception` for `images [B, H, W, C]`, C 1 or 3, of uint8.
+  """Returns uint8 `[B, H, W, 1 or 3]` as `[B, 299, 299, 3]` in [-1, 1).
 
   Bilinear as in TensorFlow 1, at destination * size / 299: neither centred
   pixels nor smoothing before a reduction. The metrics are defined by it.
-
-  Returns:
-    `[B, 299, 299, 3]` in [-1, 1), grey in all three channels.
 
   Raises:
     TypeError: for images that are not uint8.
@@ -199,7 +166,7 @@ def resize(images: jax.Array) -> jax.Array:
 
 
 def _interpolation(size: int) -> np.ndarray:
-  """The matrix `[299, size]` of linear interpolation along one side."""
+  """Returns the matrix `[299, size]` of linear interpolation of one side."""
   # In float32 as in TensorFlow: of a long side, its rounding shows.
   at = np.arange(SIDE, dtype=np.float32) * np.float32(size / SIDE)
   at = np.minimum(at, np.float32(size - 1))

@@ -1,4 +1,4 @@
-"""Latents: what a generator makes its samples from."""
+"""Latents, from which a generator makes samples: drawn, truncated, mixed."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ PRIORS = {
 
 
 def draw(prior: str, keys: jax.Array, size: int) -> jax.Array:
-  """Returns latents `[B, size]` from a prior of `PRIORS`, one for each key.
+  """Draws latents `[B, size]` from a prior of `PRIORS`, one for each key.
 
   Raises:
     InputError: for another prior.
@@ -24,17 +24,12 @@ def draw(prior: str, keys: jax.Array, size: int) -> jax.Array:
 
 
 def truncate(prior: str, latents: jax.Array, bound: float) -> jax.Array:
-  """Latents with no entry above `bound` in absolute value.
+  """Bounds the entries of latents `[..., Z]` in absolute value.
 
-  The truncation trick (Brock et al. 2019, arXiv:1809.11096, section 3.1), by
-  quantiles in place of drawing again: an entry of the prior becomes one of the
-  prior within the bounds, in the same order, so that a sample moves gradually
-  with the bound.
-
-  Args:
-    prior: of `PRIORS`.
-    latents: drawn from it, `[..., Z]`.
-    bound: above 0; of the uniform prior, at most 1.
+  The truncation trick (Brock et al. 2019, arXiv:1809.11096, section 3.1), but
+  instead of drawing again, each entry becomes the same quantile of the
+  truncated prior, so that a sample changes continuously with the bound, which
+  is above 0 and for the uniform prior at most 1.
   """
   if prior == "uniform":
     return bound * latents
@@ -48,14 +43,11 @@ def truncate(prior: str, latents: jax.Array, bound: float) -> jax.Array:
 def interpolate(
   prior: str, a: jax.Array, b: jax.Array, t: jax.Array
 ) -> jax.Array:
-  """Latents from `a` to `b`, both `[..., Z]`, at shares `t [T]` of the way.
+  """Returns latents `[..., T, Z]` from `a` to `b [..., Z]`, at shares `t [T]`.
 
-  Straight for the uniform prior. For the normal one along the arc (White
-  2016, arXiv:1609.04468), since the middle of a straight line is shorter than
-  what the prior draws; lengths go evenly from one to the other.
-
-  Returns:
-    `[..., T, Z]`.
+  They lie on a line for the uniform prior. For the normal one they lie on the
+  arc (White 2016, arXiv:1609.04468), since the middle of the line is shorter
+  than draws of the prior; lengths go evenly from one to the other.
   """
   a, b, t = a[..., None, :], b[..., None, :], t[:, None]
   if prior != "normal":

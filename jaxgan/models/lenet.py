@@ -20,14 +20,13 @@ class Classifier(nn.Module):
   Attributes:
     classes: K.
     widths: channels of the convolutions, each of which halves the image.
-    features: D; those of the last hidden layer before its ReLU, normalised
+    features: D, the width of the last hidden layer before its ReLU, normalised
       over the training images (batch norm without scale or bias), so that
       distances of them have a scale.
     per_channel: whether the one network looks at each of the C channels by
       itself. A label is then a number whose C digits are the channels'
       classes, the first channel's first: K is that of one channel to the power
       of C, and D is C times that of one channel.
-    dtype: of the arithmetic.
   """
 
   classes: int
@@ -50,23 +49,17 @@ class Classifier(nn.Module):
     multiple = 2 ** len(self.widths)
     margins = [(0, -side % multiple) for side in sides]
     x = jnp.pad(x, ((0, 0), *margins, (0, 0)), constant_values=-1)
+    common = {"kernel_init": "uniform", "dtype": self.dtype}
     for width in self.widths:
-      x = nn.relu(
-        Conv(width, 5, stride=2, kernel_init="uniform", dtype=self.dtype)(x)
-      )
-    x = x.reshape(x.shape[0], -1)
-    x = dense(self.features, False, "uniform", self.dtype)(x)
+      x = nn.relu(Conv(width, 5, stride=2, **common)(x))
+    x = dense(self.features, False, **common)(x.reshape(x.shape[0], -1))
     x = nn.BatchNorm(
-      use_running_average=not train,
-      momentum=0.9,
-      use_scale=False,
-      use_bias=False,
-      dtype=self.dtype,
-      axis_name=AXIS,
-    )(x)
+      not train, momentum=0.9, use_scale=False, use_bias=False,
+      dtype=self.dtype, axis_name=AXIS,
+    )(x)  # fmt: skip
     features = x.reshape(batch, -1).astype(jnp.float32)
     classes = round(self.classes ** (1 / parts))
-    logits = dense(classes, True, "uniform", self.dtype)(nn.relu(x))
+    logits = dense(classes, **common)(nn.relu(x))
     logits = logits.reshape(batch, parts, classes).astype(jnp.float32)
     joint = logits[:, 0]
     for part in range(1, parts):

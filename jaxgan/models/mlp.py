@@ -35,10 +35,7 @@ class Generator(nn.Module):
     shape: of one example: `(H, W, C)` or `(D,)`.
     hidden: width of each hidden layer.
     activation: see `ACTIVATIONS`.
-    norm: "batch", "layer" or "none".
-    scale: of points, which are given and made in these units.
-    kernel_init: see `layers.initializer`.
-    dtype: of the arithmetic.
+    scale: the unit of points.
   """
 
   shape: tuple[int, ...]
@@ -53,16 +50,12 @@ class Generator(nn.Module):
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
     activate = _activation(self.activation)
     positive(hidden=self.hidden)
+    common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
     x = z
     for features in self.hidden:
-      x = dense(
-        features, self.norm != "batch", self.kernel_init, dtype=self.dtype
-      )(x)
+      x = dense(features, self.norm != "batch", **common)(x)
       x = activate(normalize(self.norm, x, train, self.dtype))
-    x = dense(
-      math.prod(self.shape), kernel_init=self.kernel_init, dtype=self.dtype
-    )(x)
-    x = x.reshape(-1, *self.shape)
+    x = dense(math.prod(self.shape), **common)(x).reshape(-1, *self.shape)
     x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
     return jnp.tanh(x) if len(self.shape) == 3 else self.scale * x
 
@@ -70,9 +63,7 @@ class Generator(nn.Module):
 class Critic(nn.Module):
   """`x [B, ...] -> logits [B]`, or features `[B, outputs]`.
 
-  Attributes: as of `Generator`; `spectral_norm` bounds the slope of every
-  layer, `outputs` is None for logits, and `minibatch` is the kernels and dims
-  of `MinibatchDiscrimination`.
+  Attributes: as of `Generator`; `outputs` is None for logits.
   """
 
   hidden: tuple[int, ...] = (512, 256)
@@ -89,19 +80,16 @@ class Critic(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     activate = _activation(self.activation)
     positive(hidden=self.hidden)
+    common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
     x = x.reshape(x.shape[0], -1) / self.scale
     for i, features in enumerate(self.hidden):
-      layer = dense(
-        features, self.norm != "batch", self.kernel_init, dtype=self.dtype
-      )
+      layer = dense(features, self.norm != "batch", **common)
       x = spectral(self.spectral_norm, layer, train)(x)
       x = activate(normalize(self.norm, x, train, self.dtype))
       self.sow("intermediates", f"hidden_{i}", x)
     if self.minibatch:
       x = MinibatchDiscrimination(*self.minibatch, self.kernel_init)(x)
-    layer = dense(
-      self.outputs or 1, kernel_init=self.kernel_init, dtype=self.dtype
-    )
+    layer = dense(self.outputs or 1, **common)
     x = spectral(self.spectral_norm, layer, train)(x)
     x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
     return x if self.outputs else x[:, 0]

@@ -25,7 +25,6 @@ class Generator(nn.Module):
     width: channels of the last hidden layer, doubled by each layer before; the
       paper's is 128.
     kernel_size: odd.
-    dtype: of the arithmetic.
   """
 
   shape: tuple[int, int, int]
@@ -39,24 +38,16 @@ class Generator(nn.Module):
     positive(width=self.width, kernel_size=self.kernel_size)
     features = self.width * 2**n
     # Each unit has a second one for its gate.
-    x = WeightNorm(dense(2 * 16 * features, False, "wide", dtype=self.dtype))(z)
+    layers = {"kernel_init": "wide", "dtype": self.dtype, "use_bias": False}
+    x = WeightNorm(dense(2 * 16 * features, **layers))(z)
     x = nn.glu(x).reshape(-1, 4, 4, features)
+    layers["kernel_size"] = self.kernel_size
     for _ in range(n):
       features //= 2
-      x = WeightNorm(self._conv(2 * features, "up"))(x)
+      x = WeightNorm(Conv(2 * features, resample="up", **layers))(x)
       x = nn.glu(x)
-    x = WeightNorm(self._conv(self.shape[-1]), init_scale=0.1)(x)
+    x = WeightNorm(Conv(self.shape[-1], **layers), init_scale=0.1)(x)
     return jnp.tanh(x.astype(jnp.float32))
-
-  def _conv(self, features: int, resample: str = "none") -> Conv:
-    return Conv(
-      features,
-      self.kernel_size,
-      resample=resample,
-      use_bias=False,
-      kernel_init="wide",
-      dtype=self.dtype,
-    )
 
 
 class Critic(nn.Module):
@@ -76,13 +67,9 @@ class Critic(nn.Module):
     positive(width=self.width, kernel_size=self.kernel_size)
     for i in range(doublings(x.shape[1:], SIZES) + 1):
       layer = Conv(
-        self.width * 2**i,
-        self.kernel_size,
-        stride=2 if i else 1,
-        use_bias=False,
-        kernel_init="wide",
-        dtype=self.dtype,
-      )
+        self.width * 2**i, self.kernel_size, use_bias=False, kernel_init="wide",
+        stride=2 if i else 1, dtype=self.dtype,
+      )  # fmt: skip
       x = WeightNorm(layer)(x)
       x = nn.relu(jnp.concatenate([x, -x], -1))
     return unit_length(x.reshape(x.shape[0], -1))

@@ -23,10 +23,7 @@ class Critic(nn.Module):
   Attributes:
     width: channels of the first layer, doubled by each, up to 8 times.
     layers: of stride 2; two of stride 1 follow.
-    norm: see `normalize`; the first and the last layer have none.
-    spectral_norm: whether every layer has spectral norm 1.
-    kernel_init: see `layers.initializer`.
-    dtype: of the arithmetic.
+    norm: the first and the last layer have none.
   """
 
   width: int = 64
@@ -51,14 +48,9 @@ class Critic(nn.Module):
 
     def conv(features, stride, use_bias, x):
       layer = Conv(
-        features,
-        4,
-        stride,
-        padding=1,
-        use_bias=use_bias,
-        kernel_init=self.kernel_init,
+        features, 4, use_bias, self.kernel_init, stride=stride, padding=1,
         dtype=self.dtype,
-      )
+      )  # fmt: skip
       return spectral(self.spectral_norm, layer, train)(x)
 
     hidden_bias = self.norm == "none"

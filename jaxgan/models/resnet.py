@@ -42,21 +42,16 @@ class Block(nn.Module):
   Attributes:
     features: channels of the result.
     resample: "up", "down" or "none".
-    first: a critic's first block, whose input is not activated and whose
-      shortcut takes the mean before the convolution.
-    norm: see the networks.
-    spectral_norm: see the networks.
-    kernel_init: see `layers.initializer`.
-    dtype: of the arithmetic.
+    first: a critic's first block, whose input is not activated.
   """
 
   features: int
   resample: str
-  norm: str
-  spectral_norm: bool
-  kernel_init: str
-  dtype: Any
   first: bool = False
+  norm: str = "batch"
+  spectral_norm: bool = False
+  kernel_init: str = "uniform"
+  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -65,14 +60,9 @@ class Block(nn.Module):
 
     def conv(x, features, kernel_size, gain, use_bias=True, resample="none"):
       layer = Conv(
-        features,
-        kernel_size,
-        resample=resample,
-        use_bias=use_bias,
-        kernel_init=self.kernel_init,
-        gain=gain,
-        dtype=self.dtype,
-      )
+        features, kernel_size, use_bias, self.kernel_init, gain,
+        resample=resample, dtype=self.dtype,
+      )  # fmt: skip
       return spectral(self.spectral_norm, layer, train)(x)
 
     def activate(x):
@@ -112,10 +102,7 @@ class Generator(nn.Module):
   Attributes:
     shape: `(S, S, C)`, S a power of two from 16 to 256.
     widths: channels of the 4x4 map and of each block, log2(S) - 1 in all.
-    norm: see `normalize`.
-    spectral_norm: whether every block has spectral norm 1.
-    kernel_init: see `layers.initializer`.
-    dtype: of the arithmetic.
+    spectral_norm: of every block.
   """
 
   shape: tuple[int, int, int]
@@ -128,27 +115,14 @@ class Generator(nn.Module):
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
     _check_widths(self.widths, self.shape)
-    x = dense(
-      16 * self.widths[0], kernel_init=self.kernel_init, dtype=self.dtype
-    )(z)
+    common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+    norms = {"norm": self.norm, "spectral_norm": self.spectral_norm}
+    x = dense(16 * self.widths[0], **common)(z)
     x = x.reshape(-1, 4, 4, self.widths[0])
     for features in self.widths[1:]:
-      x = Block(
-        features,
-        "up",
-        self.norm,
-        self.spectral_norm,
-        self.kernel_init,
-        self.dtype,
-      )(x, train)
+      x = Block(features, "up", **norms, **common)(x, train)
     x = nn.relu(normalize(self.norm, x, train, self.dtype))
-    x = Conv(
-      self.shape[-1],
-      3,
-      kernel_init=self.kernel_init,
-      gain=1.0,
-      dtype=self.dtype,
-    )(x)
+    x = Conv(self.shape[-1], 3, gain=1.0, **common)(x)
     return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -158,8 +132,7 @@ class Critic(nn.Module):
   Attributes: as of `Generator`, but `widths` are those of the blocks: each
   halves the image until it is 8x8, two more keep it, so log2(S) - 1 in all;
   `spectral_norm` is of all layers; `sum_pool` adds up the last map, as SNGAN
-  does, in place of the mean; `minibatch` is the kernels and dims of
-  `MinibatchDiscrimination`.
+  does, in place of the mean.
   """
 
   widths: tuple[int, ...] = (128, 128, 128, 128)
@@ -173,23 +146,16 @@ class Critic(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     n = _check_widths(self.widths, x.shape[1:])
+    common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+    norms = {"norm": self.norm, "spectral_norm": self.spectral_norm}
     for i, features in enumerate(self.widths):
-      x = Block(
-        features,
-        "down" if i < n - 1 else "none",
-        self.norm,
-        self.spectral_norm,
-        self.kernel_init,
-        self.dtype,
-        first=i == 0,
-      )(x, train)
+      resample = "down" if i < n - 1 else "none"
+      x = Block(features, resample, i == 0, **norms, **common)(x, train)
       self.sow("intermediates", f"hidden_{i}", x)
     x = nn.relu(x)
     x = x.sum((1, 2)) if self.sum_pool else x.mean((1, 2))
     self.sow("intermediates", f"hidden_{len(self.widths)}", x)
     if self.minibatch:
       x = MinibatchDiscrimination(*self.minibatch, self.kernel_init)(x)
-    layer = dense(1, kernel_init=self.kernel_init, dtype=self.dtype)
-    return spectral(self.spectral_norm, layer, train)(x)[:, 0].astype(
-      jnp.float32
-    )
+    logits = spectral(self.spectral_norm, dense(1, **common), train)(x)
+    return logits[:, 0].astype(jnp.float32)

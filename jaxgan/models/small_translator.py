@@ -9,7 +9,7 @@ from flax import linen as nn
 from jaxgan.checks import positive
 from jaxgan.models.layers.conv import Conv, ConvTranspose
 from jaxgan.models.layers.norms import AXIS, normalize
-from jaxgan.models.layers.padding import fit
+from jaxgan.models.layers.padding import pad_to_multiple
 
 
 class Generator(nn.Module):
@@ -21,10 +21,6 @@ class Generator(nn.Module):
   Attributes:
     channels: of the result.
     width: channels of the first and sixth layer, half of those between.
-    norm: "none", "instance" or "batch".
-    kernel_init: see `layers.initializer`.
-    axis: of the devices; see `norms.normalize`.
-    dtype: of the arithmetic.
   """
 
   channels: int
@@ -43,9 +39,9 @@ class Generator(nn.Module):
     def activate(x):
       return nn.relu(normalize(self.norm, x, train, self.dtype, self.axis))
 
-    x, cut = fit(images, 2)
+    x, cut = pad_to_multiple(images, 2)
     x = activate(Conv(self.width, **hidden)(x))
-    x = activate(Conv(2 * self.width, 4, 2, **hidden)(x))
+    x = activate(Conv(2 * self.width, 4, stride=2, **hidden)(x))
     for _ in range(3):
       x = activate(Conv(2 * self.width, **hidden)(x))
     x = activate(ConvTranspose(self.width, **hidden)(x))

@@ -15,9 +15,9 @@ from flax import linen as nn
 from jaxgan.checks import positive
 from jaxgan.models.layers.conv import Conv, ConvTranspose
 from jaxgan.models.layers.norms import AXIS, normalize
-from jaxgan.models.layers.padding import fit
+from jaxgan.models.layers.padding import pad_to_multiple
 
-# By layer on the way up, whether a unit is kept, `[B, h, w, c]`.
+# By layer on the way up, the units that are not dropped, `[B, h, w, c]`.
 Noise = dict[int, jax.Array]
 
 
@@ -34,10 +34,6 @@ class Generator(nn.Module):
     dropout: whether layers on the way up, from the second on, drop half of
       their units, which is the noise of Pix2Pix: as many as `downs` is above
       5, and one at least, if there are three halvings.
-    norm: "batch", "instance" or "none".
-    kernel_init: see `layers.initializer`.
-    axis: of the devices; see `norms.normalize`.
-    dtype: of the arithmetic.
   """
 
   channels: int
@@ -55,18 +51,14 @@ class Generator(nn.Module):
   ) -> jax.Array:
     """Applies the network; without noise, nothing is dropped."""
     positive(width=self.width, downs=self.downs)
-    common = {
-      "kernel_size": 4,
-      "padding": 1,
-      "kernel_init": self.kernel_init,
-      "dtype": self.dtype,
-    }
+    common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+    common |= {"kernel_size": 4, "padding": 1}
 
     def norm(x):
       return normalize(self.norm, x, train, self.dtype, self.axis)
 
     last = self.downs - 1
-    x, cut = fit(images, 2**self.downs)
+    x, cut = pad_to_multiple(images, 2**self.downs)
     skips = []
     for i in range(self.downs):
       # The first and last have no norm; its bias remains but under batch norm.
@@ -88,23 +80,22 @@ class Generator(nn.Module):
     return jnp.tanh(cut(x).astype(jnp.float32))
 
   def noise(self, keys: jax.Array, shape: tuple[int, ...]) -> Noise:
-    """Draws what is kept of images `[H, W, C]`, by one key `[B]` for each.
+    """Draws the noise of images `[H, W, C]`, by one key `[B]` for each.
 
-    Made apart from the network, whose passes of equal noise the compiler can
-    then make once.
+    It is an input of the network, so that the compiler can merge two passes
+    with equal noise.
     """
     if not self.dropout:
       return {}
     last = self.downs - 1
-    kept = {}
+    noise = {}
     for i in range(max(1, last - max(self.downs - 5, 1)), last):
       scale = 2 ** (last + 1 - i)
       sides = [-(-side // 2**self.downs) * scale for side in shape[:2]]
-      own = jax.vmap(jax.random.fold_in, (0, None))(keys, i)
-      kept[i] = jax.vmap(
-        partial(jax.random.bernoulli, shape=(*sides, self._width(i - 1)))
-      )(own)
-    return kept
+      draw = partial(jax.random.bernoulli, shape=(*sides, self._width(i - 1)))
+      layer_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, i)
+      noise[i] = jax.vmap(draw)(layer_keys)
+    return noise
 
   def _width(self, i: int) -> int:
     return self.width * min(2**i, 8)

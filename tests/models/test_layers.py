@@ -119,7 +119,8 @@ def test_given_padding_against_torch(layer, size, channels):
 def test_no_padding_is_given():
   # By default that of "SAME", which differs for kernels of 3 and stride 2.
   x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
-  default, own = (conv.Conv(3, 3, 2, padding=given) for given in (None, 1))
+  layers = (conv.Conv(3, stride=2, padding=padding) for padding in (None, 1))
+  default, padded = layers
   variables = default.init(jax.random.key(1), x)
   same = default.apply(variables, x)
   kernel = variables["params"]["kernel"]
@@ -127,7 +128,7 @@ def test_no_padding_is_given():
     x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
   )
   np.testing.assert_allclose(same, expected, atol=1e-6)
-  assert np.abs(same - own.apply(variables, x)).max() > 1e-3
+  assert np.abs(same - padded.apply(variables, x)).max() > 1e-3
 
 
 def test_uniform_initializer_has_the_variance_of_wgan_gp():

@@ -10,7 +10,7 @@ import pytest
 
 from jaxgan.errors import InputError
 from jaxgan.models import cyclegan, patchgan, small_translator, unet
-from jaxgan.models.layers.padding import fit, reflect
+from jaxgan.models.layers.padding import pad_to_multiple, reflect
 
 
 def shape(network, *sizes, **others):
@@ -56,7 +56,7 @@ def images(*shape):
 @pytest.mark.parametrize("sides", [(8, 8), (4, 12), (16, 8)])
 def test_sides_that_fit_are_left_alone(sides):
   x = images(2, *sides, 3)
-  larger, cut = fit(x, 4)
+  larger, cut = pad_to_multiple(x, 4)
   np.testing.assert_array_equal(larger, x)
   np.testing.assert_array_equal(cut(larger), x)
 
@@ -73,7 +73,7 @@ def test_sides_that_fit_are_left_alone(sides):
 )
 def test_other_sides_are_reflected_and_cut_back(sides, multiple, expected):
   x = images(1, *sides, 1)
-  larger, cut = fit(x, multiple)
+  larger, cut = pad_to_multiple(x, multiple)
   assert larger.shape == (1, *expected, 1)
   np.testing.assert_array_equal(cut(larger), x)
   # Row i of the larger image is row |i - top| or so: with no edge repeated.
@@ -90,7 +90,7 @@ def test_other_sides_are_reflected_and_cut_back(sides, multiple, expected):
 
 
 def test_cut_takes_maps_of_other_channels():
-  _, cut = fit(images(1, 5, 6, 1), 4)
+  _, cut = pad_to_multiple(images(1, 5, 6, 1), 4)
   assert cut(jnp.zeros((2, 8, 8, 7))).shape == (2, 5, 6, 7)
 
 
@@ -101,14 +101,16 @@ def test_cut_takes_maps_of_other_channels():
 def test_the_least_side(multiple, given, least):
   def enlarged(*sides):
     x = jax.ShapeDtypeStruct((1, *sides, 1), "float32")
-    return jax.eval_shape(lambda x: fit(x, multiple, given)[0], x).shape[1:3]
+    return jax.eval_shape(
+      lambda x: pad_to_multiple(x, multiple, given)[0], x
+    ).shape[1:3]
 
   wide = 2 * multiple
   for side in range(least, 3 * multiple):
     assert enlarged(side, wide) == (-(-side // multiple) * multiple, wide)
   for sides in ((least - 1, wide), (wide, least - 1)):
     with pytest.raises(InputError, match=f"sides of {least} or more"):
-      fit(jnp.zeros((1, *sides, 1)), multiple, given)
+      pad_to_multiple(jnp.zeros((1, *sides, 1)), multiple, given)
 
 
 def test_reflect():

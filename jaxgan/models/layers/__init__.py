@@ -1,1 +1,1 @@
-"""."""
+"""Layers that networks share: convolutions, norms, paddings."""

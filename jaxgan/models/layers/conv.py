@@ -43,11 +43,37 @@ def initializer(name: str, fan_in: float, fan_out: float, gain: float = 1.0):
   return uniform
 
 
-class Conv(nn.Module):
+class _Layer(nn.Module):
+  features: int
+  kernel_size: int = 3
+  use_bias: bool = True
+  kernel_init: str = "normal"
+  gain: float = 2.0
+  padding: int | None = None
+  dtype: Any = jnp.float32
+
+  def _kernel_and_bias(
+    self, shape: tuple[int, ...], fan_in: float, fan_out: float
+  ) -> tuple[jax.Array, jax.Array | None]:
+    """Returns the kernel, and the bias or None."""
+    initialize = initializer(self.kernel_init, fan_in, fan_out, self.gain)
+    kernel = self.param("kernel", initialize, shape)
+    if not self.use_bias:
+      return kernel, None
+    return kernel, self.param("bias", nn.initializers.zeros, (self.features,))
+
+  def _padding(self, kernel_size: int, stride: int) -> Padding:
+    """Returns `padding`, or as much as makes sides the stride's quotients."""
+    if self.padding is None:
+      return _same(kernel_size, stride)
+    return ((self.padding,) * 2,) * 2
+
+
+class Conv(_Layer):
   """Convolution `[B, H, W, C] -> [B, H / stride, W / stride, features]`.
 
-  A side of the input must be a multiple of the stride, but for a given
-  `padding`, of which the size of the result then depends.
+  Without `padding`, sides must be multiples of the stride; with it, the size of
+  the result follows the usual formula.
 
   With `resample` "up", of the input with each pixel repeated 2x2; with "down",
   followed by means of 2x2. Both are computed as a single convolution of stride
@@ -56,25 +82,18 @@ class Conv(nn.Module):
   Attributes:
     features: channels of the result.
     kernel_size: of both sides; odd where there is resampling.
-    stride: in both directions; 1 where there is resampling.
-    resample: "none", "up" or "down".
     use_bias: whether to add one; not before a norm, where its gradient is 0.
     kernel_init: see `initializer`.
     gain: see `initializer`.
     padding: zeros on each side, as in PyTorch; by default as many as it takes,
       which for a kernel of 3 and stride 2 is another number.
     dtype: of the arithmetic.
+    stride: in both directions; 1 where there is resampling.
+    resample: "none", "up" or "down".
   """
 
-  features: int
-  kernel_size: int = 3
   stride: int = 1
   resample: str = "none"
-  use_bias: bool = True
-  kernel_init: str = "normal"
-  gain: float = 2.0
-  padding: int | None = None
-  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -82,12 +101,7 @@ class Conv(nn.Module):
     if self.resample != "none" and k % 2 == 0:
       raise InputError(f"kernel_size={k}: give an odd one to resample")
     fans = k**2 * channels, k**2 * self.features / stride**2
-    kernel = self.param(
-      "kernel",
-      initializer(self.kernel_init, *fans, self.gain),
-      (k, k, channels, self.features),
-    )
-    bias = _bias(self, self.features)
+    kernel, bias = self._kernel_and_bias((k, k, channels, self.features), *fans)
     if self.resample == "up":
       kernel = _sum_of_shifts(kernel[::-1, ::-1]).swapaxes(2, 3)
     elif self.resample == "down":
@@ -97,39 +111,27 @@ class Conv(nn.Module):
       size = 2 * x.shape[1], 2 * x.shape[2]
       x = conv_transpose(x, kernel, (2, 2), _same(k + 1, 2), size)
     else:
-      padding = _padding(self.padding, kernel.shape[0], stride)
+      padding = self._padding(kernel.shape[0], stride)
       x = conv(x, kernel, (stride, stride), padding)
     return x if bias is None else x + bias
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(_Layer):
   """Transposed convolution, `[B, H, W, C] -> [B, 2 H, 2 W, features]`.
 
-  The transpose of `Conv` with stride 2. Attributes as there.
+  The transpose of `Conv` with stride 2. Attributes: as of `Conv`.
   """
 
-  features: int
   kernel_size: int = 4
-  use_bias: bool = True
-  kernel_init: str = "normal"
-  gain: float = 2.0
-  padding: int | None = None
-  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     k, (height, width, channels) = self.kernel_size, x.shape[1:]
     fans = k**2 * channels / 4, k**2 * self.features
-    kernel = self.param(
-      "kernel",
-      initializer(self.kernel_init, *fans, self.gain),
-      (k, k, self.features, channels),
-    )
-    bias = _bias(self, self.features)
+    kernel, bias = self._kernel_and_bias((k, k, self.features, channels), *fans)
     x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
     size = 2 * height, 2 * width
-    padding = _padding(self.padding, k, 2)
-    x = conv_transpose(x, kernel, (2, 2), padding, size)
+    x = conv_transpose(x, kernel, (2, 2), self._padding(k, 2), size)
     return x if bias is None else x + bias
 
 
@@ -138,11 +140,8 @@ class WeightNorm(nn.Module):
 
   Salimans and Kingma 2016 (arXiv:1602.07868): v are the weights of an output,
   eq. 2. Scale and bias are initialised so that on the batch given to `init`
-  every output has mean 0 and deviation `init_scale` (eqs. 5 and 6).
-
-  Attributes:
-    layer: a `Conv` or `dense` without bias; its kernel's last axis is F.
-    init_scale: see above.
+  every output has mean 0 and deviation `init_scale` (eqs. 5 and 6). The layer
+  is a `Conv` or `dense` without bias; its kernel's last axis is F.
   """
 
   layer: nn.Module
@@ -180,7 +179,7 @@ def dense(
 
 
 def _sum_of_shifts(kernel: jax.Array) -> jax.Array:
-  """The kernel convolved with 2x2 ones: `[h, w, ...]`, both sides + 1."""
+  """Convolves a kernel `[h, w, ...]` with 2x2 ones: both sides grow by 1."""
   rest = [(0, 0)] * (kernel.ndim - 2)
   return sum(
     jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), *rest))
@@ -189,19 +188,7 @@ def _sum_of_shifts(kernel: jax.Array) -> jax.Array:
   )
 
 
-def _padding(given: int | None, kernel_size: int, stride: int) -> Padding:
-  if given is None:
-    return _same(kernel_size, stride)
-  return (given, given), (given, given)
-
-
 def _same(kernel_size: int, stride: int) -> Padding:
   total = max(kernel_size - stride, 0)
   side = total // 2, total - total // 2
   return side, side
-
-
-def _bias(module: nn.Module, features: int) -> jax.Array | None:
-  if not module.use_bias:
-    return None
-  return module.param("bias", nn.initializers.zeros, (features,))

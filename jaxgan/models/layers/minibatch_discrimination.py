@@ -15,12 +15,7 @@ class MinibatchDiscrimination(nn.Module):
   Salimans et al. 2016 (arXiv:1606.03498), section 3.2: a kernel maps examples
   to `dims` numbers, and its output for one of them is the mean of exp(-d) over
   all others, on all devices, where d is the L1 distance. The paper has the sum,
-  which grows with the batch.
-
-  Attributes:
-    kernels: B in the paper.
-    dims: C in the paper.
-    kernel_init: see `initializer`.
+  which grows with the batch; `kernels` and `dims` are its B and C.
   """
 
   kernels: int = 100

@@ -32,9 +32,9 @@ def normalize(
       in WGAN-GP), "instance" (over each channel of an example, without scale
       or bias, as in CycleGAN), or "none".
     x: `[B, H, W, C]` or `[B, D]`.
-    train: whether "batch" uses the batch's own statistics.
+    train: whether "batch" uses the statistics of the batch, not running ones.
     dtype: of the result.
-    axis: that of the devices; None where "batch" sees one device alone.
+    axis: over which devices are mapped; None for statistics of one device.
   """
   one_of("norm", norm, ("batch", "layer", "instance", "none"))
   if norm == "instance" and x.ndim == 2:
@@ -46,14 +46,14 @@ def normalize(
       epsilon=EPSILON, dtype=dtype, reduction_axes=tuple(range(1, x.ndim))
     )(x)
   if norm == "instance":
-    axes, kept = tuple(range(1, x.ndim - 1)), (0, x.ndim - 1)
+    axes, others = tuple(range(1, x.ndim - 1)), (0, x.ndim - 1)
     # Less the first pixel, or the variance of a nearly flat map would be lost
     # in the rounding of its mean square.
     first = lax.stop_gradient(x[:, *(0,) * len(axes)])
-    x = x - lax.broadcast_in_dim(first, x.shape, kept)
+    x = x - lax.broadcast_in_dim(first, x.shape, others)
     mean, variance = _moments(x, axes, None)
     scale = lax.rsqrt(variance + EPSILON)
-    return _affine(x, mean, scale, 0.0, kept).astype(dtype)
+    return _affine(x, mean, scale, 0.0, others).astype(dtype)
   return x
 
 
@@ -62,12 +62,7 @@ class BatchNorm(nn.Module):
 
   Its statistics get their axes back only at the end. With those of Flax, whose
   sums keep them, XLA takes equal passes for different ones, and makes the fakes
-  of a round twice.
-
-  Attributes:
-    train: whether to use the batch's own statistics.
-    axis: see `normalize`.
-    dtype: of the result.
+  of a step twice.
   """
 
   train: bool
@@ -98,7 +93,7 @@ def _near_one(rng: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def _moments(
   x: jax.Array, axes: tuple[int, ...], axis: str | None
 ) -> tuple[jax.Array, jax.Array]:
-  """Means and variances over some axes, and the devices on `axis`."""
+  """Returns means and variances over some axes, and the devices on `axis`."""
   x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
   means = jnp.stack([x.mean(axes), jnp.square(x).mean(axes)])
   if axis:
@@ -110,11 +105,10 @@ def _moments(
 def _affine(
   x: jax.Array, mean: jax.Array, scale: jax.Array, bias: Any, axes: Any
 ) -> jax.Array:
-  """`(x - mean) * scale + bias`, these on some axes of x."""
-
-  def expand(values: jax.Array) -> jax.Array:
-    return lax.broadcast_in_dim(values, x.shape, axes)
-
+  """Returns `(x - mean) * scale + bias`, these on some axes of x."""
+  expand = partial(
+    lax.broadcast_in_dim, shape=x.shape, broadcast_dimensions=axes
+  )
   bias = jnp.broadcast_to(bias, mean.shape)
   return (x - expand(mean)) * expand(scale) + expand(bias)
 
@@ -133,10 +127,7 @@ def spectral(
 
 
 def unit_length(x: jax.Array) -> jax.Array:
-  """Vectors `[..., D]` divided by their length, in float32.
-
-  Below a length of 1e-6 they get shorter, so that 0 stays 0.
-  """
+  """Divides vectors `[..., D]` by their length, or by 1e-6 if that is more."""
   x = x.astype(jnp.float32)
   square = jnp.square(x).sum(-1, keepdims=True)
   return x * lax.rsqrt(jnp.maximum(square, 1e-12))

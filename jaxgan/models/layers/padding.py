@@ -9,27 +9,23 @@ from jaxgan.errors import InputError
 
 
 def reflect(x: jax.Array, pad: int) -> jax.Array:
-  """Images `[B, H, W, C]` with `pad` more pixels on each side, reflected."""
+  """Reflects `pad` more pixels on each side of images `[B, H, W, C]`."""
   edge = (pad, pad)
   return jnp.pad(x, ((0, 0), edge, edge, (0, 0)), mode="reflect")
 
 
-def fit(
+def pad_to_multiple(
   x: jax.Array, multiple: int, least: int = 2
 ) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
-  """Enlarges images by reflection until both sides are multiples.
-
-  Args:
-    x: `[B, H, W, C]`.
-    multiple: of what.
-    least: side of the smallest image that the network takes.
+  """Enlarges images `[B, H, W, C]` by reflection to sides of a multiple.
 
   Returns:
     The larger images, and a function that cuts images of their size back to
     `[B, H, W, ...]`.
 
   Raises:
-    InputError: where a side is too small; reflection adds less than a side.
+    InputError: where a side is below `least`, or reflection, which adds less
+      than a side, cannot do it.
   """
   sides = x.shape[1:3]
   least = max(least, -(-(multiple + 2) // 3))

@@ -1,1 +1,1 @@
-"""."""
+"""Forms of convolutions that XLA:CPU runs well."""

@@ -42,7 +42,7 @@ def _conv(
 def _by_phases(
   y: jax.Array, kernel: jax.Array, strides: Pair, padding: Padding, size: Pair
 ) -> jax.Array:
-  """`conv_transpose` as a convolution of stride 1 for each phase of its result.
+  """Computes `conv_transpose` by a convolution for each phase of its result.
 
   Results whose positions agree modulo the stride see the same taps of the
   kernel. XLA:CPU's own form costs a fifth more, and 20 times as much where the
@@ -75,7 +75,7 @@ def _by_phases(
 def _by_products(
   y: jax.Array, kernel: jax.Array, strides: Pair, padding: Padding, size: Pair
 ) -> jax.Array:
-  """`conv_transpose` as a matrix product, whose terms are shifted and added."""
+  """Computes `conv_transpose` by a matrix product of shifted terms."""
   # Flattened first: of more dimensions, XLA would copy the kernel.
   flat = y.reshape(-1, y.shape[3]), kernel.reshape(-1, kernel.shape[3])
   terms = lax.dot_general(*flat, (((1,), (1,)), ((), ())))
@@ -102,7 +102,7 @@ def _by_products(
 def _patches(
   x: jax.Array, kernel: Pair, strides: Pair, padding: Padding, size: Pair
 ) -> jax.Array:
-  """What a convolution with a result of `size` sees, `[B H' W', h w C]`."""
+  """Returns the patches for a result of `size`, `[B H' W', h w C]`."""
   x = _pad(x, padding)
 
   def along(axis: int, tap: int) -> slice:
@@ -118,19 +118,19 @@ def _pad(x: jax.Array, padding: Padding) -> jax.Array:
 
 
 def _turned(kernel: jax.Array) -> jax.Array:
-  """The kernel with which `conv` of stride 1 is `conv_transpose`."""
+  """Returns the kernel with which `conv` of stride 1 is `conv_transpose`."""
   return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def _turned_padding(padding: Padding, kernel: Pair) -> Padding:
-  """The padding with which it is."""
+  """Returns the padding with which `conv` is so."""
   return tuple(
     (k - 1 - a, k - 1 - b) for k, (a, b) in zip(kernel, padding, strict=True)
   )
 
 
 def _form(y: jax.Array, kernel: Shape, strides: Pair) -> str:
-  """The form of `conv` and its derivatives for a result and a kernel.
+  """Returns the form of `conv` and its derivatives for a result and a kernel.
 
   Returns:
     "thin": too few results for XLA:CPU, but the convolution is the transpose of
@@ -160,16 +160,10 @@ def _form(y: jax.Array, kernel: Shape, strides: Pair) -> str:
 def conv(
   x: jax.Array, kernel: jax.Array, strides: Pair, padding: Padding
 ) -> jax.Array:
-  """Convolution.
+  """Convolves x `[B, H, W, C]`, kernel `[h, w, C, F]` to `[B, H', W', F]`.
 
-  Args:
-    x: `[B, H, W, C]`.
-    kernel: `[h, w, C, F]`.
-    strides: vertical and horizontal.
-    padding: zeros `((top, bottom), (left, right))`.
-
-  Returns:
-    `[B, H', W', F]`.
+  The strides are vertical and horizontal, the padding is zeros
+  `((top, bottom), (left, right))`.
   """
   window = kernel.shape[:2]
   y = jax.eval_shape(lambda x, w: _conv(x, w, strides, padding), x, kernel)
@@ -189,17 +183,10 @@ def conv(
 def conv_transpose(
   y: jax.Array, kernel: jax.Array, strides: Pair, padding: Padding, size: Pair
 ) -> jax.Array:
-  """The gradient of `conv` in x: a transposed convolution.
+  """Returns the gradient of `conv` in x, `[B, *size, C]`: its transpose.
 
-  Args:
-    y: `[B, H', W', F]`.
-    kernel: `[h, w, C, F]`, that of the convolution it transposes.
-    strides: of that convolution.
-    padding: of that convolution.
-    size: `(H, W)` of the result.
-
-  Returns:
-    `[B, H, W, C]`.
+  `y [B, H', W', F]` is the gradient of its result; kernel, strides and padding
+  are those of the convolution.
   """
   form = _form(y, kernel.shape, strides)
   if form == "winograd":
@@ -222,17 +209,9 @@ def conv_transpose(
 def conv_kernel_grad(
   x: jax.Array, y: jax.Array, strides: Pair, padding: Padding, size: Pair
 ) -> jax.Array:
-  """The gradient of `conv` in its kernel, for the gradient y of its result.
+  """Returns the gradient of `conv` in its kernel, `[*size, C, F]`.
 
-  Args:
-    x: `[B, H, W, C]`.
-    y: `[B, H', W', F]`.
-    strides: of the convolution.
-    padding: of the convolution.
-    size: `(h, w)` of the kernel.
-
-  Returns:
-    `[h, w, C, F]`.
+  `y [B, H', W', F]` is the gradient of its result.
   """
   kernel = jax.ShapeDtypeStruct((*size, x.shape[3], y.shape[3]), x.dtype)
   form = _form(y, kernel.shape, strides)

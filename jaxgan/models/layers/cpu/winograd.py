@@ -102,7 +102,7 @@ def _flat(grid: Grid) -> jax.Array:
 
 
 def _grid(products: jax.Array, *size: int) -> Grid:
-  """The inverse of `_flat`: entries `[*size, C]`."""
+  """Inverts `_flat`: entries `[*size, C]`."""
   return products.reshape(4, 4, *size, products.shape[2])
 
 
