@@ -1,1 +1,1 @@
-"""."""
+"""Losses, penalties and optimizers: what players minimise, and how."""

@@ -8,9 +8,7 @@ from jaxgan.errors import InputError
 def check(config: ConfigDict, couples_examples: bool = False) -> None:
   """Refuses objectives that cannot work, or are known to do harm.
 
-  Args:
-    config: of the run.
-    couples_examples: see `create`.
+  For `couples_examples` see `adversarial.create`.
 
   Raises:
     InputError: with a remedy.
@@ -34,17 +32,16 @@ def check(config: ConfigDict, couples_examples: bool = False) -> None:
       "weight clipping with a gradient penalty: both bound the critic's "
       "slope; set optimizers.critic.clip_weights=0.0 or penalty.name=''"
     )
-  bounded = critic.get("spectral_norm", False) and not couples_examples
-  if config.loss.name == "wasserstein" and not (
-    clipping or penalty.name or bounded
-  ):
+  spectral = critic.get("spectral_norm", False) and not couples_examples
+  bounded = clipping or penalty.name or spectral
+  if config.loss.name == "wasserstein" and not bounded:
+    others = (
+      "; spectral norm does not bound minibatch discrimination"
+      if couples_examples
+      else ", penalty.name='wgan_gp' with penalty.weight=10, or "
+      "critic.spectral_norm=True"
+    )
     raise InputError(
       "loss.name='wasserstein' needs a critic of bounded slope: set "
-      "optimizers.critic.clip_weights=0.01"
-      + (
-        "; spectral norm does not bound minibatch discrimination"
-        if couples_examples
-        else ", penalty.name='wgan_gp' with penalty.weight=10, or "
-        "critic.spectral_norm=True"
-      )
+      f"optimizers.critic.clip_weights=0.01{others}"
     )

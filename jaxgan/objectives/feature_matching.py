@@ -21,15 +21,8 @@ def feature_distance(
   """Returns the L1 distance of the mean features of two batches.
 
   As the code of the paper has it for CIFAR-10. Within a mapped step: the means
-  are those of the batches of all devices.
-
-  Args:
-    critic: whose features they are.
-    params: of the critic.
-    model_state: of the critic.
-    layer: one of `models.layer_names`.
-    real: examples `[B, ...]`.
-    fake: examples `[B', ...]`.
+  are over the batches of all devices. The features are those that the critic
+  has in `layer`, one of `models.layer_names`.
   """
   real_mean, fake_mean = (
     pmean(models.features(critic, params, model_state, x)[layer].mean(0))

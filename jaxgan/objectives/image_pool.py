@@ -2,8 +2,8 @@
 
 The critic sees older images, too, so that the generator cannot return to what
 once deceived it. As CycleGAN's code has it: the pool takes the first images;
-then half of those that come are shown, and the others take the place of one in
-the pool, which is shown instead.
+then half of the new ones pass, and each other one is swapped with one in the
+pool.
 """
 
 from typing import NamedTuple
@@ -16,15 +16,10 @@ from jaxgan.game import AXIS
 
 
 class Pool(NamedTuple):
-  """Images and how many there are; the same on all devices.
+  """Images and how many there are; the same on all devices."""
 
-  Attributes:
-    images: `[N, H, W, C]`; N is 0 where there is no pool.
-    count: int32 scalar; rows from it on are empty.
-  """
-
-  images: jax.Array
-  count: jax.Array
+  images: jax.Array  # [N, H, W, C]; N is 0 where there is no pool
+  count: jax.Array  # int32 scalar; rows from it on are empty
 
 
 def create(size: int, shape: tuple[int, ...]) -> Pool:
@@ -35,15 +30,12 @@ def create(size: int, shape: tuple[int, ...]) -> Pool:
 def query(
   pool: Pool, images: jax.Array, rng: jax.Array
 ) -> tuple[jax.Array, Pool]:
-  """Shows new images to the pool, within a mapped step.
+  """Exchanges images `[B, H, W, C]` with the pool, within a mapped step.
 
-  Args:
-    pool: the pool.
-    images: of this device, `[B, H, W, C]`.
-    rng: a key, the same on all devices.
+  `rng` is the same on all devices.
 
   Returns:
-    Images in place of them, and the pool after those of all devices, in the
+    The images for the critic, and the pool after those of all devices, in the
     order of the global batch.
   """
   size = len(pool.images)
@@ -59,10 +51,10 @@ def query(
     place = jnp.where(filling, pool.count, place)
     old = pool.images[place]
     stored = jnp.where(filling | swap, image, old)
-    shown = jnp.where(filling | ~swap, image, old)
+    result = jnp.where(filling | ~swap, image, old)
     count = jnp.minimum(pool.count + 1, size)
-    return Pool(pool.images.at[place].set(stored), count), shown
+    return Pool(pool.images.at[place].set(stored), count), result
 
-  pool, shown = lax.scan(one, pool, (everyone, swaps, places))
+  pool, results = lax.scan(one, pool, (everyone, swaps, places))
   first = lax.axis_index(AXIS) * len(images)
-  return lax.dynamic_slice_in_dim(shown, first, len(images)), pool
+  return lax.dynamic_slice_in_dim(results, first, len(images)), pool

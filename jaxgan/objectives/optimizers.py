@@ -31,26 +31,18 @@ def clip_weights(bound: float) -> optax.GradientTransformation:
 def of_players(
   config: ConfigDict, updates: Mapping[str, float]
 ) -> dict[str, optax.GradientTransformation]:
-  """Returns the optimizer of each player.
-
-  Args:
-    config: of the run.
-    updates: by player, how many updates it makes in a step.
+  """Returns the optimizer of each player, given its updates in a step.
 
   Raises:
     InputError: see `create`.
   """
-  for player in updates:
+  optimizers = {}
+  for player, count in updates.items():
     if player not in config.optimizers:
       raise InputError(f"optimizers has no entry {player!r}: add it")
-  return {
-    player: create(
-      config.optimizers[player],
-      round(config.steps * count),
-      f"optimizers.{player}",
-    )
-    for player, count in updates.items()
-  }
+    entry, total = config.optimizers[player], round(config.steps * count)
+    optimizers[player] = create(entry, total, f"optimizers.{player}")
+  return optimizers
 
 
 def create(
@@ -64,7 +56,7 @@ def create(
       "half_linear" for one that does so over its second half;
       `clip_weights`, if not 0, bounds the weights. All other keys are
       arguments of the function.
-    updates: how many updates the run will make with it.
+    updates: the number of updates in the run.
     key: of the entry, for messages.
 
   Raises:
@@ -82,17 +74,14 @@ def create(
   one_of(f"{key}.schedule", schedule, ("constant", "linear", "half_linear"))
   if schedule != "constant":
     start = updates // 2 if schedule == "half_linear" else 0
-    arguments["learning_rate"] = optax.linear_schedule(
-      rate, 0.0, updates - start, start
-    )
+    falling = optax.linear_schedule(rate, 0.0, updates - start, start)
+    arguments["learning_rate"] = falling
   factory = getattr(optax, name, None)
   known = inspect.signature(factory).parameters if callable(factory) else {}
   if "learning_rate" not in known:
     raise InputError(f"{key}.name={name!r}: optax has no such optimizer")
   if unknown := sorted(arguments.keys() - known):
-    raise InputError(
-      f"{key}.{unknown[0]}: optax.{name} has no such argument, but "
-      f"{', '.join(known)}"
-    )
+    choices = f"optax.{name} has no such argument, but {', '.join(known)}"
+    raise InputError(f"{key}.{unknown[0]}: {choices}")
   optimizer = factory(**arguments)
   return optax.chain(optimizer, clip_weights(bound)) if bound else optimizer

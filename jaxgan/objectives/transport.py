@@ -28,30 +28,21 @@ WEIGHTS = np.array([0.5, 0.5, 0.5, 0.5, -1.0, -1.0], np.float32)
 
 
 class Transport(NamedTuple):
-  """The solution of a transport problem between n and m points.
+  """The solution of a transport problem between n and m points."""
 
-  Attributes:
-    plan: `[n, m]`, its rows sum to 1 / n.
-    error: sum of the absolute differences of its columns' sums from 1 / m.
-  """
-
-  plan: jax.Array
-  error: jax.Array
+  plan: jax.Array  # [n, m], its rows sum to 1 / n
+  error: jax.Array  # sum of |its columns' sums - 1 / m|
 
 
 def cosine_cost(x: jax.Array, y: jax.Array) -> jax.Array:
-  """1 - cos of the angles between x `[..., N, D]` and y `[..., M, D]`.
+  """Returns 1 - cos of the angles between x `[..., N, D]` and y `[..., M, D]`.
 
-  In [0, 2]; 1 where a vector is 0.
+  It is in [0, 2], and 1 where a vector is 0.
   """
+  x, y = unit_length(x), unit_length(y)
   # By default, accelerators round the factors to 8 or 11 bits: an error of the
   # size of epsilon.
-  return 1 - jnp.einsum(
-    "...nd,...md->...nm",
-    unit_length(x),
-    unit_length(y),
-    precision=lax.Precision.HIGHEST,
-  )
+  return 1 - jnp.einsum("...nd,...md->...nm", x, y, precision="highest")
 
 
 def solve(
@@ -63,7 +54,7 @@ def solve(
   max_iterations: int = 500,
   threshold: float = 1e-3,
 ) -> Transport:
-  """Sinkhorn's algorithm between uniform marginals.
+  """Solves a transport problem between uniform marginals by Sinkhorn's method.
 
   Cuturi 2013 (arXiv:1306.0895), in the log domain, ended by a half-iteration
   for the rows as in OT-GAN's code.
@@ -77,8 +68,7 @@ def solve(
       than 2; too much of it diverges. Thibault et al. 2017 (arXiv:1711.01851).
     max_iterations: cap, in tens.
     threshold: of the error at which to stop; looked at every 10 iterations, and
-      before the last half: the plan's own error is less, with momentum 1.5 half
-      of it.
+      before the last half: the plan's error is less, with momentum 1.5 half.
   """
   cost = lax.stop_gradient(cost)
   factor, decay = annealing
@@ -92,7 +82,7 @@ def solve(
 
 
 def of_potential(g: jax.Array, cost: jax.Array, epsilon: float) -> Transport:
-  """The half-iteration for the rows, from the columns' potential `g [m]`."""
+  """Returns the plan whose rows fit, for the columns' potential `g [m]`."""
   n, m = cost.shape
   plan = jax.nn.softmax((g - cost) / epsilon, axis=1) / n
   # Of the plan: ott-jax calls it converged where the potentials diverged.
@@ -102,7 +92,7 @@ def of_potential(g: jax.Array, cost: jax.Array, epsilon: float) -> Transport:
 def energy_distance(
   real: jax.Array, fake: jax.Array, *, threshold: float, **settings
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-  """The squared minibatch energy distance of two batches of features.
+  """Returns the squared energy distance of two batches of features `[B, D]`.
 
   2 E W(X, Y) - E W(X, X') - E W(Y, Y'), Salimans et al. 2018
   (arXiv:1803.05573), section 3, where X, X' are the halves of the real batch,
@@ -114,11 +104,7 @@ def energy_distance(
   share the six problems. The mean of the results over the devices is the
   distance, and the mean of the gradients its gradient.
 
-  Args:
-    real: this device's features `[B, D]`, of any length.
-    fake: likewise.
-    threshold: see `solve`.
-    **settings: see `solve`.
+  For the settings see `solve`.
 
   Returns:
     The distance, and for the six problems: `unconverged`, the share of them
@@ -130,10 +116,10 @@ def energy_distance(
 
   devices = lax.axis_size(AXIS)
   share = -(-len(PAIRS) // devices)
-  own = lax.axis_index(AXIS) * share + jnp.arange(share)
-  some = own < len(PAIRS)
-  first, second = jnp.asarray(PAIRS)[own % len(PAIRS)].T
-  weights = jnp.where(some, jnp.asarray(WEIGHTS)[own % len(PAIRS)], 0.0)
+  problems = lax.axis_index(AXIS) * share + jnp.arange(share)
+  valid, problems = problems < len(PAIRS), problems % len(PAIRS)
+  first, second = jnp.asarray(PAIRS)[problems].T
+  weights = jnp.where(valid, jnp.asarray(WEIGHTS)[problems], 0.0)
 
   cost = cosine_cost(quarters[first], quarters[second])
   plan, error = lax.map(
@@ -146,7 +132,7 @@ def energy_distance(
   costs = (plan * cost).sum((1, 2))
 
   def mean(values: jax.Array) -> jax.Array:
-    return devices * jnp.where(some, values, 0).sum() / len(PAIRS)
+    return devices * jnp.where(valid, values, 0).sum() / len(PAIRS)
 
   return devices * (weights * costs).sum(), {
     "unconverged": mean(~(error <= threshold)),

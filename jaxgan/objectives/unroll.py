@@ -9,38 +9,31 @@ import optax
 
 from jaxgan.game import pmean
 
-# (params, model_state) -> (scalar, new model_state)
-Objective = Callable[[Any, Any], tuple[jax.Array, Any]]
-
 
 def unroll(
-  loss: Objective,
+  loss: Callable[[Any, Any], tuple[jax.Array, Any]],
   optimizer: optax.GradientTransformation,
   params: Any,
   model_state: Any,
   opt_state: optax.OptState,
   steps: int,
 ) -> tuple[Any, Any]:
-  """A player after further updates, differentiable in all that led to them.
+  """Returns a player's params and model state after `steps` further updates.
 
-  The paper's section 2.2 with the player's own optimizer: gradients flow
-  through its updates and their moments, to whatever `loss` closes over. What a
-  step computes on the way is computed again for the gradient, so that memory
-  grows little with `steps`.
+  The paper's section 2.2 with the player's optimizer: gradients flow through
+  its updates and their moments, to whatever `loss` closes over. Each step is
+  computed again for the gradient, so that memory grows little with `steps`.
 
-  Within a mapped step: each update is that of the mean gradient of all devices.
+  Within a mapped step: each update follows the mean gradient of all devices.
 
   Args:
-    loss: what the player minimises, on the same examples in every step; its
-      scalar is a mean over this device's.
-    optimizer: the player's.
+    loss: `(params, model_state) -> (scalar, new model_state)`, on the same
+      examples in every step; the scalar is a mean over this device's.
+    optimizer: of the player.
     params: of the player, before the updates.
     model_state: likewise.
     opt_state: likewise.
-    steps: how many updates; 0 for none.
-
-  Returns:
-    The player's params and model state after the updates.
+    steps: the number of updates; may be 0.
   """
 
   @jax.checkpoint
@@ -59,12 +52,12 @@ def unroll(
 
 @jax.custom_vjp
 def _differentiable(grads: jax.Array) -> jax.Array:
-  """Gradients, at 0 of which an optimizer's root may have no derivative.
+  """Returns `grads`; backwards, replaces the NaNs of an optimizer's root by 0.
 
-  That of a dead unit, or of the last bias of a Wasserstein critic, is always 0,
-  and so is its second moment, where the root of Adam and RMSprop has an
-  infinite derivative: times 0, not a number. What it should be is 0. The same
-  holds where the square underflows.
+  The gradient of a dead unit, or of the last bias of a Wasserstein critic, is
+  always 0, and so is its second moment, where the root of Adam and RMSprop has
+  an infinite derivative: times 0, not a number. The same holds where the square
+  underflows.
   """
   return grads
 
