@@ -11,18 +11,10 @@ from jaxgan.errors import InputError
 # Keys that may differ when a run is resumed: they change what is written and
 # how the work is laid out, not what is learned.
 RUNTIME_KEYS = (
-  "steps",
-  "log_every",
-  "sample_every",
-  "checkpoint_every",
-  "eval_every",
-  "best_metric",
-  "wandb",
-  "parallel",
-  "chunk_size",
-  "nonfinite",
+  "steps", "log_every", "sample_every", "checkpoint_every", "eval_every",
+  "best_metric", "wandb", "parallel", "chunk_size", "nonfinite",
   "nonfinite_limit",
-)
+)  # fmt: skip
 
 
 def shared_config(algorithm: str, data: ConfigDict) -> ConfigDict:
@@ -65,11 +57,7 @@ def shared_config(algorithm: str, data: ConfigDict) -> ConfigDict:
 
 
 def check(config: ConfigDict, devices: int) -> None:
-  """Refuses values that no run could work with.
-
-  Args:
-    config: see `shared_config`.
-    devices: the number of devices that share a batch.
+  """Refuses values that no run on so many devices could work with.
 
   Raises:
     InputError: naming the key and a value that works.

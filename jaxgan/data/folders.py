@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan.data.arrays import ArraySource
-from jaxgan.data.dataset import DataSet
-from jaxgan.data.images import ImageSource, decode, load
+from jaxgan.data.dataset import DataSet, Source
+from jaxgan.data.images import decode, load
 from jaxgan.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -20,7 +19,7 @@ class Folder(DataSet):
 
   preset = {"image_size": 64, "channels": 3, "flip": True}
 
-  def create(self, config: ConfigDict) -> ArraySource | ImageSource:
+  def create(self, config: ConfigDict) -> Source:
     """Returns the images; see `DataSet`."""
     if not config.path:
       raise InputError("data.path='' is not a folder: give one with images")

@@ -45,8 +45,8 @@ def load(read: Read, length: int, name: str) -> ArraySource | ImageSource:
     return source
   chunks = np.array_split(np.arange(length), length // 256 + 1)
   bar = tqdm(total=length, desc=f"reading {name}", delay=1, leave=False)
+  parts = []
   with ThreadPoolExecutor() as pool, bar:
-    parts = []
     for part in pool.map(source.__getitem__, chunks):
       parts.append(part)
       bar.update(len(next(iter(part.values()))))

@@ -4,25 +4,25 @@ Reading them needs no TensorFlow. A set that is not prepared yet is downloaded
 and prepared where TensorFlow is installed, which that step needs.
 """
 
+import contextlib
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgan.data.arrays import ArraySource
-from jaxgan.data.dataset import DataSet
-from jaxgan.data.images import ImageSource, decode, load
+from jaxgan.data.dataset import DataSet, Source
+from jaxgan.data.images import decode, load
 from jaxgan.errors import InputError, first_line
 
 
 class Tfds(DataSet):
   """The set `config.name` below `config.path`."""
 
-  def create(self, config: ConfigDict) -> ArraySource | ImageSource:
+  def create(self, config: ConfigDict) -> Source:
     """Returns the images, with labels if they have any; see `DataSet`."""
     import tensorflow_datasets
 
@@ -33,19 +33,13 @@ class Tfds(DataSet):
     channels = builder.info.features["image"].shape[-1]
     self.check_channels(config, channels or config.channels)
     encoded = {"image": tensorflow_datasets.decode.SkipDecoding()}
-    try:
+    with _input_errors(f"{name}, split {config.split!r}"):
       records = builder.as_data_source(config.split, decoders=encoded)
       length = len(records)
-    except Exception as e:  # an unknown split, or files that are missing
-      reason = f"{name}, split {config.split!r}: {first_line(e)}"
-      raise InputError(reason) from e
 
     def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
-      try:
+      with _input_errors(f"{name} below {_root(config)} is damaged"):
         examples = records.__getitems__(indices)
-      except Exception as e:  # whatever a damaged file may raise
-        reason = f"{name} below {_root(config)} is damaged: {first_line(e)}"
-        raise InputError(reason) from e
       images = [
         decode(record["image"], f"{name}[{i}]", config)
         for i, record in zip(indices, examples, strict=True)
@@ -71,6 +65,14 @@ class Tfds(DataSet):
     return list(_builder(config).info.splits)
 
 
+@contextlib.contextmanager
+def _input_errors(reason: str) -> Iterator[None]:
+  try:
+    yield
+  except Exception as e:  # downloads and damaged files may raise any
+    raise InputError(f"{reason}: {first_line(e)}") from e
+
+
 def _root(config: ConfigDict) -> pathlib.Path:
   return pathlib.Path(
     config.path or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
@@ -88,10 +90,8 @@ def _builder(config: ConfigDict) -> Any:
   versions = [p.parent for p in files if p.parent.name.count(".") == 2]
   if versions:
     newest = max(versions, key=lambda p: [int(n) for n in p.name.split(".")])
-    try:
+    with _input_errors(f"{newest} is damaged"):
       return tensorflow_datasets.builder_from_directory(newest)
-    except Exception as e:  # whatever a damaged description may raise
-      raise InputError(f"{newest} is damaged: {first_line(e)}") from e
   catalogue = tensorflow_datasets.list_builders(
     with_community_datasets=False  # those would be asked for over the network
   )
@@ -107,11 +107,9 @@ def _builder(config: ConfigDict) -> Any:
       f"{name} is not prepared below {root}, and preparing it needs "
       "TensorFlow: pip install 'jaxgan[tfds]', or set TFDS_DATA_DIR"
     ) from e
-  try:
+  with _input_errors(f"{name} could not be prepared"):
     builder = tensorflow_datasets.builder(
       name, data_dir=root, file_format="array_record"
     )
     builder.download_and_prepare()
-  except Exception as e:  # whatever a download may raise
-    raise InputError(f"{name} could not be prepared: {first_line(e)}") from e
   return builder

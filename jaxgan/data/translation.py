@@ -8,19 +8,14 @@ from ml_collections import ConfigDict
 
 from jaxgan.checks import one_of
 from jaxgan.data import folders, images
-from jaxgan.data.arrays import ArraySource
 from jaxgan.data.dataset import Source
-from jaxgan.data.images import ImageSource
 from jaxgan.errors import InputError
 
 SIDES = ("source", "target")
 
 
 class Domain:
-  """A source of single images as one side.
-
-  `image` gets the name of the side; any other key becomes `<side>_<key>`.
-  """
+  """A source of one side: `image` is named by it, other keys `<side>_<key>`."""
 
   def __init__(self, source: Source, side: str):
     self.source, self.side = source, side
@@ -67,16 +62,9 @@ def domain(config: ConfigDict, side: str) -> ConfigDict:
   """
   one_of("data.name", config.name, ("unpaired", "pairs", "outlines"))
   keys = config[side]
-  part = ConfigDict(
-    {
-      **keys,
-      "path": keys.path or config.path,
-      "image_size": config.image_size,
-      "flip": False,
-      "crop": 0,
-      "dequantize": False,
-    }
-  )
+  path = keys.path or config.path
+  single = {"image_size": config.image_size, "crop": 0, "dequantize": False}
+  part = ConfigDict({**keys, **single, "path": path, "flip": False})
   if config.image_width:
     part.image_width = config.image_width
   if config.name == "outlines":
@@ -92,17 +80,12 @@ def domain(config: ConfigDict, side: str) -> ConfigDict:
 
 def check_equal(config: ConfigDict, key: str) -> None:
   """Refuses another value of a key for the source than for the target."""
-  source, target = config.source[key], config.target[key]
-  if source != target:
-    raise InputError(
-      f"data.source.{key}={source!r} and data.target.{key}={target!r}: the "
-      "images of a pair need the same"
-    )
+  values = [f"data.{side}.{key}={config[side][key]!r}" for side in SIDES]
+  if config.source[key] != config.target[key]:
+    raise InputError(f"{' and '.join(values)}: a pair's images need the same")
 
 
-def pairs(
-  config: ConfigDict, parts: Mapping[str, ConfigDict]
-) -> ArraySource | ImageSource:
+def pairs(config: ConfigDict, parts: Mapping[str, ConfigDict]) -> Source:
   """Returns pairs of image files, or files of one; `parts` are the domains.
 
   Raises:
@@ -129,7 +112,7 @@ def pairs(
   def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
     batch = {side: [] for side in SIDES}
     for pair in (files[i] for i in indices):
-      opened = {
+      opened = {  # once, where it holds both
         path: images.open_image(folders.read_file(path), str(path))
         for path in set(pair)
       }
