@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from jaxgan.checks import one_of
 from jaxgan.data import digits as digits_lib
 from jaxgan.data import mixtures
-from jaxgan.data.arrays import StackedSource
+from jaxgan.data.arrays import stack
 from jaxgan.data.dataset import SPLITS, DataSet, Source
 from jaxgan.data.folders import Folder
 from jaxgan.data.mixtures import Mixture
@@ -62,11 +62,11 @@ class Stacked(Images):
   stacked = True
 
   def __init__(self, name: str, **preset: Any):
-    def read(config: ConfigDict) -> StackedSource:
+    def read(config: ConfigDict) -> Source:
       grey = config.copy_and_resolve_references()
       grey.update(name=name, channels=1)
       length, seed = (60_000, 0) if config.split == "train" else (26_000, 1)
-      return StackedSource(find(name).create(grey), length, seed)
+      return stack(find(name).create(grey), length, seed)
 
     super().__init__(read, channels=3, labels=1000, **preset)
 

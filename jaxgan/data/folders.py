@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -25,7 +24,7 @@ class Folder(DataSet):
       raise InputError("data.path='' is not a folder: give one with images")
     files = paths(config.path)
 
-    def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
+    def read(indices: np.ndarray) -> dict[str, np.ndarray]:
       paths = [files[i] for i in indices]
       images = [decode(read_file(path), str(path), config) for path in paths]
       return {"image": np.stack(images)}

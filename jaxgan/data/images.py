@@ -1,9 +1,7 @@
 """Images: decoded, cropped, resized, and held in memory where they fit."""
 
-import dataclasses
 import io
 import warnings
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,43 +9,25 @@ from ml_collections import ConfigDict
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from jaxgan.data.arrays import ArraySource
+from jaxgan.data.arrays import ArraySource, ComputedSource, Read
 from jaxgan.errors import InputError
-
-Read = Callable[[Sequence[int]], dict[str, np.ndarray]]  # indices -> batch
 
 MEMORY_LIMIT = 1 << 30  # bytes of decoded images that are held in memory
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageSource:
-  """A source of encoded images, which are decoded when they are indexed."""
-
-  read: Read
-  length: int
-  in_memory: bool = False
-
-  def __len__(self) -> int:
-    return self.length
-
-  def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    return self.read(indices.tolist())
-
-
-def load(read: Read, length: int, name: str) -> ArraySource | ImageSource:
+def load(read: Read, length: int, name: str) -> ArraySource | ComputedSource:
   """Returns a source of `length` > 0 encoded images, in memory if they fit.
 
   `name` is that of the data, for the progress bar.
   """
-  source = ImageSource(read, length)
-  size = sum(x.nbytes for x in source[np.arange(1)].values()) * length
+  size = sum(x.nbytes for x in read(np.arange(1)).values()) * length
   if size > MEMORY_LIMIT:
-    return source
+    return ComputedSource(read, length)
   chunks = np.array_split(np.arange(length), length // 256 + 1)
   bar = tqdm(total=length, desc=f"reading {name}", delay=1, leave=False)
   parts = []
   with ThreadPoolExecutor() as pool, bar:
-    for part in pool.map(source.__getitem__, chunks):
+    for part in pool.map(read, chunks):
       parts.append(part)
       bar.update(len(next(iter(part.values()))))
   joined = {key: np.concatenate([x[key] for x in parts]) for key in parts[0]}
@@ -55,10 +35,7 @@ def load(read: Read, length: int, name: str) -> ArraySource | ImageSource:
 
 
 def decode(data: bytes, name: str, config: ConfigDict) -> np.ndarray:
-  """Returns a decoded image, uint8 `[H, W, C]`, as `config.data` says.
-
-  See `open_image` and `crop_and_resize`.
-  """
+  """Opens an image, and crops and resizes it as `config.data` says."""
   return crop_and_resize(open_image(data, name), name, config)
 
 
@@ -147,11 +124,12 @@ def stored_size(config: ConfigDict) -> tuple[int, int]:
 def _convert(image: Image.Image, name: str, channels: int) -> Image.Image:
   mode = "L" if channels == 1 else "RGB"
   if (Image.getmodebase(image.mode) == "L") != (mode == "L"):
-    grey = "grey images, such as {}, are given 3 channels"
-    coloured = "coloured images, such as {}, are made grey"
-    token = object()
-    if _reported.setdefault(mode, token) is token:  # in one thread only
-      print((coloured if mode == "L" else grey).format(name))
+    message = {
+      "RGB": f"grey images, such as {name}, are given 3 channels",
+      "L": f"coloured images, such as {name}, are made grey",
+    }[mode]
+    if _reported.setdefault(mode, message) is message:  # in one thread only
+      print(message)
   return image.convert(mode)
 
 

@@ -7,16 +7,15 @@ from ml_collections import ConfigDict
 from jaxgan.checks import one_of
 from jaxgan.data import builtin
 
+_CELEBA = {"name": "celeb_a", "image_size": 64, "channels": 3, "flip": True}
 # Images and points: the objects of `builtin.py` and sets of TFDS.
 _IMAGES: dict[str, dict[str, Any]] = {
   # 28 + 2 * 2: no pixel of a digit is resampled.
   "mnist": {"pad": 2},
   "fashion_mnist": {"pad": 2},
   "cifar10": {"channels": 3, "flip": True},
-  "celeba": {
-    "name": "celeb_a", "image_size": 64, "channels": 3, "flip": True,
-  },
-}  # fmt: skip
+  "celeba": _CELEBA,
+}
 
 _DIGITS = {"name": "digits", "channels": 1}
 _TYPESET = {"name": "typeset_digits", "channels": 1}

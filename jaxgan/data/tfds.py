@@ -8,7 +8,7 @@ import contextlib
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,9 @@ class Tfds(DataSet):
       records = builder.as_data_source(config.split, decoders=encoded)
       length = len(records)
 
-    def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
+    def read(indices: np.ndarray) -> dict[str, np.ndarray]:
       with _input_errors(f"{name} below {_root(config)} is damaged"):
-        examples = records.__getitems__(indices)
+        examples = records.__getitems__(indices.tolist())
       images = [
         decode(record["image"], f"{name}[{i}]", config)
         for i, record in zip(indices, examples, strict=True)

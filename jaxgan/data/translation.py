@@ -1,7 +1,7 @@
 """Images of two domains, `source` and `target`, in pairs or unpaired."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -109,7 +109,7 @@ def pairs(config: ConfigDict, parts: Mapping[str, ConfigDict]) -> Source:
   else:
     files = [(path, path) for path in folders.paths(config.path)]
 
-  def read(indices: Sequence[int]) -> dict[str, np.ndarray]:
+  def read(indices: np.ndarray) -> dict[str, np.ndarray]:
     batch = {side: [] for side in SIDES}
     for pair in (files[i] for i in indices):
       opened = {  # once, where it holds both
