@@ -17,7 +17,7 @@ from jaxgan.engine import devices as devices_lib
 from jaxgan.engine.preemption import Stop
 from jaxgan.engine.window import MetricsWindow
 from jaxgan.engine.workdir import locked
-from jaxgan.game import TrainState, minibatches, sampling_variables
+from jaxgan.game import Game, TrainState, minibatches, sampling_variables
 from jaxgan.train_step import make_train_step
 from jaxgan.viewing import preview
 
@@ -38,20 +38,17 @@ def train(
     config: see `jaxgan.config.shared_config`.
     workdir: folder of the run; made if missing.
     devices: to train on; by default all of all processes.
-    evaluator: called every `config.eval_every` steps. `check(config)` refuses,
-      at no cost, a run that it cannot evaluate; `in_training(config, game)`
-      returns `evaluate(variables) -> (scalars, score)`. The checkpoint with
-      the lowest score is kept; None is no score.
-    pretrained: returns `(params, model_state)` for a value of
-      `Game.pretrained`.
+    evaluator: `check(config)` refuses a run that it cannot evaluate;
+      `in_training(config, game)` returns `evaluate(variables) -> (scalars,
+      score)`. The checkpoint with the lowest score is kept; None is no score.
+    pretrained: returns the variables for a value of `Game.pretrained`.
 
   Returns:
     The state after the last step, on one device or the host.
 
   Raises:
     InputError: where the config, the data or the workdir cannot be used.
-    NonFiniteError: where a loss or gradient is not finite; `config.nonfinite`
-      may say how to go on.
+    NonFiniteError: where a loss or gradient is not finite.
     SaveError: where a checkpoint cannot be written.
     Preempted: where SIGTERM or Ctrl-C stopped the run, which is saved.
   """
@@ -63,8 +60,7 @@ def train(
   process = mapping.process
   processes.check_same(process, config.to_json())
   evaluator = evaluator if config.eval_every else None
-  keys = jax.random.split(jax.random.key(config.seed), 3)
-  init_rng, step_rng, sample_rng = keys
+  init_rng, *rngs = jax.random.split(jax.random.key(config.seed), 3)
 
   # Refusals come before data is read or anything is written.
   logs.import_wandb(config)
@@ -72,9 +68,8 @@ def train(
   if evaluator:
     evaluator.check(config)
   weights = cache(partial(algorithms.pretrained_weights, game, pretrained))
-  if not processes.run_on_first(
-    process, partial(checkpoint.saved_steps, workdir)
-  ):
+  saved_steps = partial(checkpoint.saved_steps, workdir)
+  if not processes.run_on_first(process, saved_steps):
     weights()
   source = data.create(config.data)
   with (
@@ -86,28 +81,19 @@ def train(
     if state and state.step >= config.steps:
       logs.print_complete(workdir, config, int(state.step))
       return state
-    pipeline = input_pipeline.create(source, config, minibatches(game), mapping)
     examples = preview.examples(source, config)
     begin = partial(algorithms.begin, init, init_rng, examples, weights)
     restart = partial(checkpoints.restore_or, begin, template)
     state = state or restart()
     logs.print_start(workdir, state)
-    train_step = make_train_step(
-      game,
-      step_rng,
-      config.ema_decay,
-      make_augment(config.data),
-      skip=config.nonfinite == "skip",
-    )
     loop = partial(
       _loop,
       config,
       mapping,
-      pipeline.map_step(train_step),
-      pipeline.inputs,
+      *_step_and_inputs(config, game, source, mapping, rngs[0], devices),
       partial(logs.open_logs, workdir, config, process),
       checkpoints,
-      preview.create(config, game, examples, sample_rng),
+      preview.create(config, game, examples, rngs[1]),
       evaluator and evaluator.in_training(config, game),
       stop,
     )
@@ -115,6 +101,27 @@ def train(
     if process.index == 0:
       preview.summarize(workdir)
   return state
+
+
+def _step_and_inputs(
+  config: ConfigDict,
+  game: Game,
+  source: data.Source,
+  mapping: devices_lib.DeviceMapping,
+  rng: jax.Array,
+  devices: Sequence[jax.Device],
+) -> tuple[Callable[..., Any], Callable[[int], Iterator[Any]]]:
+  """Returns the step on all devices, and `inputs(start)` for it."""
+  pipeline = input_pipeline.create(source, config, minibatches(game), mapping)
+  train_step = make_train_step(
+    game,
+    rng,
+    config.ema_decay,
+    make_augment(config.data),
+    skip=config.nonfinite == "skip",
+    platform=devices[0].platform,
+  )
+  return pipeline.map_step(train_step), pipeline.inputs
 
 
 def _loop(
