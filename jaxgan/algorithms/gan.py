@@ -17,14 +17,7 @@ from jaxgan.algorithms.from_latents import FromLatents
 from jaxgan.algorithms.gan_settings import check
 from jaxgan.checks import one_of
 from jaxgan.data import example_shape
-from jaxgan.game import (
-  Batch,
-  ModelState,
-  Params,
-  TrainState,
-  Turn,
-  example_keys,
-)
+from jaxgan.game import Batch, Params, TrainState, Turn, example_keys
 from jaxgan.objectives import adversarial, optimizers
 from jaxgan.objectives.feature_matching import feature_distance
 from jaxgan.objectives.unroll import unroll
@@ -43,7 +36,7 @@ class GAN(FromLatents):
       Turn("generator", self.generator_loss),
     )
 
-  def init(self, rng: jax.Array, batch: Batch) -> tuple[Params, ModelState]:
+  def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
     latent = self.inputs(jax.random.split(rng, 1))["latent"]
     image = jnp.zeros((1, *example_shape(self.config.data)))
     networks = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax
 from flax import linen as nn
+from jax import Array
 from ml_collections import ConfigDict
 
 from jaxgan import models
@@ -24,37 +25,35 @@ class Objective:
 
   critic: nn.Module
   loss: losses.AdversarialLoss
-  penalty: Callable[..., jax.Array] | None
+  penalty: Callable[..., Array] | None
   penalty_weight: float
-  activation: Callable[[jax.Array], jax.Array]  # of the logits
+  activation: Callable[[Array], Array]  # of the logits
   # Real and generated examples are passed separately, where the critic ties
   # the examples of a batch to each other.
   separate_batches: bool
 
-  def critic_logits(
-    self, params: Params, model_state: ModelState, x: jax.Array
-  ) -> jax.Array:
+  def critic_logits(self, params: Params, state: ModelState, x: Array) -> Array:
     """Returns the critic's outputs for examples `[B, ...]`, in training."""
-    logits, _ = models.apply(self.critic, params, model_state, x, train=True)
+    logits, _ = models.apply(self.critic, params, state, x, train=True)
     return self.activation(logits)
 
   def critic_loss(
     self,
     params: Params,
-    model_state: ModelState,
-    real: jax.Array,
-    fake: jax.Array,
-    rng: jax.Array,
-  ) -> tuple[jax.Array, tuple[ModelState, Metrics]]:
+    state: ModelState,
+    real: Array,
+    fake: Array,
+    rng: Array,
+  ) -> tuple[Array, tuple[ModelState, Metrics]]:
     """Returns a critic's loss, its new model state and metrics."""
     logits, new_state = models.apply_each(
-      self.critic, params, model_state, (real, fake), self.separate_batches
+      self.critic, params, state, (real, fake), self.separate_batches
     )
     real_logits, fake_logits = map(self.activation, logits)
     total = self.loss.critic(real_logits, fake_logits)
     metrics = {"real": real_logits.mean(), "fake": fake_logits.mean()}
     if self.penalty:
-      critic = functools.partial(self.critic_logits, params, model_state)
+      critic = functools.partial(self.critic_logits, params, state)
       metrics["penalty"] = self.penalty(critic, real, fake, rng)
       total += self.penalty_weight * metrics["penalty"]
     return total, (new_state, metrics)
@@ -62,16 +61,16 @@ class Objective:
   def generator_loss(
     self,
     params: Params,
-    model_state: ModelState,
-    real: jax.Array,
-    fake: jax.Array,
+    state: ModelState,
+    real: Array,
+    fake: Array,
     unrolled: bool = False,
-  ) -> jax.Array:
+  ) -> Array:
     """Returns the opponent's loss; an unrolled critic depends on it, too."""
     # Where neither unrolled nor relativistic losses look at the real logits,
     # the compiler drops this pass.
-    real_logits = self.critic_logits(params, model_state, real)
-    fake_logits = self.critic_logits(params, model_state, fake)
+    real_logits = self.critic_logits(params, state, real)
+    fake_logits = self.critic_logits(params, state, fake)
     if unrolled and self.loss.zero_sum:
       return -self.loss.critic(real_logits, fake_logits)
     return self.loss.generator(real_logits, fake_logits)
@@ -88,13 +87,12 @@ def create(
   Args:
     config: of the run; refused if its names or combinations cannot work.
     critic: the network of `config.critic`.
-    couples_examples: whether a layer of it, other than batch norm, ties the
-      examples of a batch to each other.
-    activation: of its logits, "linear" or "sigmoid".
+    couples_examples: whether a layer other than batch norm ties the examples of
+      a batch to each other.
+    activation: of the logits, "linear" or "sigmoid".
   """
   loss = named(losses, "loss", config.loss)
-  if isinstance(loss, functools.partial):  # one with constants
-    loss = loss()
+  loss = loss() if callable(loss) else loss  # one with constants
   penalty = config.penalty.to_dict()
   weight = penalty.pop("weight")
   penalty = penalty["name"] and named(penalties, "penalty", penalty)

@@ -16,17 +16,12 @@ ScalarLoss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class AdversarialLoss(NamedTuple):
-  """The two sides of an objective, both to be minimised.
-
-  Attributes:
-    critic: the critic's.
-    generator: the generator's.
-    zero_sum: whether the generator's is minus the critic's, but for a term of
-      the real logits, which depend on it only where the critic is unrolled.
-  """
+  """The two sides of an objective, both to be minimised."""
 
   critic: ScalarLoss
   generator: ScalarLoss
+  # Whether the generator's side is minus the critic's, but for a term of the
+  # real logits, which depend on it only where the critic is unrolled.
   zero_sum: bool = False
 
 
@@ -52,9 +47,7 @@ non_saturating = AdversarialLoss(
 E log D(G(z))."""
 
 
-def least_squares(
-  a: float = 0.0, b: float = 1.0, c: float = 1.0
-) -> AdversarialLoss:
+def least_squares(a=0.0, b=1.0, c=1.0) -> AdversarialLoss:
   """Mao et al. 2017 (arXiv:1611.04076), eq. 2; by default as in eq. 9.
 
   The critic gives a to generated and b to real examples; the generator wants
