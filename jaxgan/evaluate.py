@@ -6,6 +6,7 @@ import time
 from absl import flags
 
 from jaxgan import cli, evaluation
+from jaxgan.engine.workdir import write_atomically
 from jaxgan.evaluation import EvaluationOptions, results
 from jaxgan.game import sampling_variables
 
@@ -57,8 +58,8 @@ def main() -> None:
   metrics = evaluate(sampling_variables(run.state, _EMA.value))
   print(results.table(metrics, protocol))
   print(results.summary(protocol))
-  workdir = pathlib.Path(_WORKDIR.value)
-  results.write(workdir, metrics, protocol, time.time() - start)
+  text = results.to_json(metrics, protocol, time.time() - start)
+  write_atomically(pathlib.Path(_WORKDIR.value, "evaluation.json"), text)
 
 
 if __name__ == "__main__":

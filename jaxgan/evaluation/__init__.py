@@ -1,4 +1,4 @@
-"""The evaluation of runs: metrics by name, with the protocol behind them.
+"""The evaluation of runs: metrics by name, and the protocol behind them.
 
 `create` evaluates any run; `check` and `in_training` are for `jaxgan.train`.
 """
@@ -6,14 +6,17 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan import data
 from jaxgan.errors import InputError
-from jaxgan.evaluation import feature_nets, labels, samples, translations
+from jaxgan.evaluation import feature_nets, samples, translations
 from jaxgan.evaluation.metrics import tables
 from jaxgan.evaluation.metrics.tables import Metric
 from jaxgan.evaluation.options import Evaluation, EvaluationOptions
+from jaxgan.evaluation.sampling import examples
+from jaxgan.evaluation.statistics import collect
 from jaxgan.game import Game
 
 __all__ = ["EvaluationOptions", "Metric", "check", "create", "in_training"]
@@ -24,14 +27,9 @@ _DEFAULTS = EvaluationOptions()
 def create(
   config: ConfigDict, game: Game, options: EvaluationOptions = _DEFAULTS
 ) -> Evaluation:
-  """Returns the evaluation of a run, and the protocol.
+  """Returns the evaluation of a run, and its protocol.
 
   Real data is read and, where needed, a classifier trained before it returns.
-
-  Args:
-    config: of the run.
-    game: of the run.
-    options: of the evaluation.
 
   Returns:
     `evaluate(variables)`, for `game.sampling_variables`, to metrics by name;
@@ -41,35 +39,30 @@ def create(
     InputError: where the run or its data cannot be evaluated like that.
   """
   if config.algorithm == "classifier":
-    return labels.create(config)
+    return _of_classifier(config)
   room = translations if game.directions else samples
   return room.create(config, game, options)
 
 
-def check(config: ConfigDict, options: EvaluationOptions | None = None) -> None:
-  """Refuses, at no cost, a run that could not be evaluated.
-
-  Args:
-    config: of the run.
-    options: of the evaluation; by default those of `in_training`.
+def check(config: ConfigDict) -> None:
+  """Refuses, at no cost, a run that `in_training` could not evaluate.
 
   Raises:
     InputError: with a remedy.
   """
-  options = options or _options(config)
-  files = options.inception, options.classifier
   table = {"accuracy": tables.ACCURACY}
   if config.algorithm == "classifier":
-    labels.check(config)
+    _held_out(config)
   elif data.is_translation(config.data):
     # Much can be computed without features.
-    if any(files):
-      feature_nets.check(data.domain(config.data, "target"), *files)
-    table = table | tables.TRANSLATIONS | tables.IMAGES
+    if config.inception:
+      target = data.domain(config.data, "target")
+      feature_nets.check(target, config.inception)
+    table |= tables.TRANSLATIONS | tables.IMAGES
   elif data.mixture(config.data):
     table = tables.POINTS
   else:
-    feature_nets.check(config.data, *files)
+    feature_nets.check(config.data, config.inception)
     table = tables.IMAGES
   # In full, it may begin with a direction and a feature net.
   known = [name for name, m in table.items() if m.lower_is_better is not None]
@@ -82,10 +75,6 @@ def in_training(
 ) -> Callable[[Any], tuple[dict[str, float], float | None]]:
   """Returns the evaluation of a run that trains.
 
-  Args:
-    config: of the run.
-    game: of the run.
-
   Returns:
     `evaluate(variables)` to scalars for the logs, and the score by which
     checkpoints are compared: lower is better; None if no metric decides.
@@ -93,7 +82,10 @@ def in_training(
   Raises:
     InputError: where the run or its data cannot be evaluated.
   """
-  evaluate, _ = create(config, game, _options(config))
+  options = EvaluationOptions(
+    count=config.eval_samples, inception=config.inception
+  )
+  evaluate, _ = create(config, game, options)
 
   def score(variables: Any) -> tuple[dict[str, float], float | None]:
     metrics = evaluate(variables)
@@ -103,25 +95,43 @@ def in_training(
   return score
 
 
-def _options(config: ConfigDict) -> EvaluationOptions:
-  return EvaluationOptions(
-    count=config.eval_samples, inception=config.inception
-  )
+def _of_classifier(config: ConfigDict) -> Evaluation:
+  images = _held_out(config)
+  source, untrained = data.create(images), feature_nets.untrained(config)
+  order = np.arange(len(source))
+
+  def evaluate(variables: Any) -> dict[str, Metric]:
+    net = feature_nets.with_variables(untrained, variables)
+    batches = examples(source, order)
+    statistics = collect(net, batches, len(order), "held-out images")
+    function, lower_is_better = tables.ACCURACY
+    return {"accuracy": Metric(function(statistics), None, lower_is_better)}
+
+  return evaluate, {
+    "data": config.data.to_dict(),
+    "held_out": len(source),
+    "held_out_split": images.split,
+  }
+
+
+def _held_out(config: ConfigDict) -> ConfigDict:
+  if (images := data.held_out(config.data)) is None:
+    raise InputError(f"{config.data.name} has no images that were held out")
+  return images
 
 
 def _score(metrics: Mapping[str, Metric], best_metric: str) -> float | None:
-  """Returns the value of the metric that decides; lower is better."""
-  metrics = {
+  ranked = {
     name: x for name, x in metrics.items() if x.lower_is_better is not None
   }
-  wanted = [best_metric] if best_metric else tables.PREFERRED
-  matches = (tables.find(metrics, name) for name in wanted)
-  name = next((name for name in matches if name), None)
-  if name:
-    value, _, lower_is_better = metrics[name]
-    return value if lower_is_better else -value
+  for wanted in [best_metric] if best_metric else tables.PREFERRED:
+    for name, metric in ranked.items():
+      network, _, short = name.rpartition("-")
+      # With a space, the prefix names another direction.
+      if wanted == name or (wanted == short and " " not in network):
+        return metric.value if metric.lower_is_better else -metric.value
   if best_metric:
-    raise _unknown(best_metric, metrics)
+    raise _unknown(best_metric, ranked)
   return None
 
 

@@ -16,6 +16,7 @@ from jaxgan.engine import startup
 from jaxgan.engine.processes import Process, broadcast_from_first
 from jaxgan.errors import InputError
 from jaxgan.evaluation.restored import RestoredRun, load
+from jaxgan.evaluation.sampling import batch_size
 from jaxgan.game import Pretrained, TrainState, sampling_variables
 from jaxgan.train import train
 
@@ -60,21 +61,25 @@ def weights_of(spec: Pretrained) -> tuple[Any, Any]:
 def trained(
   config: ConfigDict, network: ConfigDict | None = None, split: str = "train"
 ) -> tuple[pathlib.Path, RestoredRun]:
-  """Returns the folder and the run of a data set's classifier.
+  """Returns the folder and the run of the classifier of a `config.data`.
 
   It is trained if it is not in the user's cache folder. All processes call
   this, and the first reads or trains it.
-
-  Args:
-    config: `config.data` of the images.
-    network: `config.classifier`; by default the usual one.
-    split: of the images that it learns from.
 
   Raises:
     InputError: where the images have no labels, or other ones, or the cache
       cannot be written.
   """
-  run_config = _config(config, network, split)
+  run_config = default_config("digits")
+  run_config.data = config.copy_and_resolve_references()
+  run_config.data.update(
+    split=split, flip=False, dequantize=False, crop=config.image_size // 16
+  )
+  run_config.classifier.update(
+    classes=data.classes(config), per_channel=data.is_stacked(config)
+  )
+  if network is not None:
+    run_config.classifier = network
   game = algorithms.create(run_config)
   _, template = algorithms.initial_state(run_config, game)
   # The same wherever its data is stored and on how many devices it is trained.
@@ -82,10 +87,7 @@ def trained(
   key.data.path = ""
   key = f"{key.to_json(sort_keys=True)} {template}"
   digest = hashlib.sha256(key.encode()).hexdigest()
-  devices = jax.local_devices()
-  run_config.batch_size = -(-run_config.batch_size // len(devices)) * len(
-    devices
-  )
+  run_config.batch_size = batch_size(run_config.batch_size)
   folder = startup.cache_folder() / "classifiers"
   workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
 
@@ -108,30 +110,13 @@ def trained(
       print(f"training a classifier of {config.name}, once, for {workdir}")
       partial = workdir.with_name(f"{workdir.name}.partial")
       shutil.rmtree(partial, ignore_errors=True)
-      train(run_config, partial, devices)
+      train(run_config, partial, jax.local_devices())
       partial.rename(workdir)
       return load(workdir).state
 
   process = Process(jax.process_index(), jax.process_count())
   state = broadcast_from_first(process, load_or_train, template)
   return workdir, RestoredRun(run_config, game, state)
-
-
-def _config(
-  images: ConfigDict, network: ConfigDict | None, split: str
-) -> ConfigDict:
-  """Returns the config of a run that trains a classifier of images."""
-  config = default_config("digits")
-  config.data = images.copy_and_resolve_references()
-  config.data.update(
-    split=split, flip=False, dequantize=False, crop=images.image_size // 16
-  )
-  config.classifier.update(
-    classes=data.classes(images), per_channel=data.is_stacked(images)
-  )
-  if network is not None:
-    config.classifier = network
-  return config
 
 
 def check_run(

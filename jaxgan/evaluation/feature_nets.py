@@ -27,41 +27,29 @@ _NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "usps": "USPS"}
 
 
 class FeatureNet(NamedTuple):
-  """A network with frozen weights.
+  """A network with frozen weights."""
 
-  Attributes:
-    prefix: of the names of its metrics: "MNIST-", and "" for Inception.
-    description: of the network, for protocols.
-    hash: SHA-256 of its weights.
-    resizer: how it changes the size of images.
-    classes: number of labels of the data that it knows; 0 if other labels.
-    size: number of its features, D.
-    apply: `(variables, uint8 images [B, H, W, C]) -> features [B', D], logits
-      [B', K]`, on all local devices; B' is `sampling.batch_size()`, and B at
-      most that.
-    variables: the first argument of `apply`, on these devices.
-  """
-
-  prefix: str
-  description: str
-  hash: str
-  resizer: str
-  classes: int
-  size: int
+  prefix: str  # of the names of its metrics: "MNIST-", and "" for Inception
+  description: str  # for protocols, as the next two
+  hash: str  # SHA-256 of its weights
+  resizer: str  # how it changes the size of images
+  classes: int  # labels of the data that it knows; 0 if it knows others
+  size: int  # number of its features, D
+  # `(variables, uint8 images [B, H, W, C]) -> features [B', D], logits
+  # [B', K]`, on all local devices; B' is `sampling.batch_size()`, B at most
+  # that.
   apply: Callable[[Any, Any], tuple[jax.Array, jax.Array]]
-  variables: Any = None
+  variables: Any = None  # the first argument of `apply`, on these devices
 
 
 def create(
   config: ConfigDict, inception_file: str = "", classifier: str = ""
 ) -> FeatureNet:
-  """Returns the feature net for images.
+  """Returns the feature net for images of a `config.data`.
 
-  Args:
-    config: `config.data` of the images.
-    inception_file: weights of Inception; see `from_inception`.
-    classifier: folder of a run of `configs/classifier.py`. By default one is
-      trained for the data, once, and stays in the user's cache folder.
+  It is Inception with the weights of a file, or a classifier from the folder
+  of a run of `configs/classifier.py`. With neither, a classifier is trained
+  for the data, once, and stays in the user's cache folder.
 
   Raises:
     InputError: where the network cannot be had, or is for other images.
@@ -70,18 +58,15 @@ def create(
   if inception_file:
     return from_inception(inception_file)
   if classifier:
-    return from_classifier(pathlib.Path(classifier), config)
-  return _from_run(*trained(config), config)
+    workdir = pathlib.Path(classifier)
+    return from_classifier(workdir, load(workdir), config)
+  return from_classifier(*trained(config), config)
 
 
 def check(
   config: ConfigDict, inception_file: str = "", classifier: str = ""
 ) -> None:
-  """Refuses, at no cost, arguments with which `create` would fail.
-
-  Raises:
-    InputError: with a remedy.
-  """
+  """Refuses, at no cost, arguments of `create`, by an `InputError`."""
   if inception_file and classifier:
     raise InputError("give a classifier or Inception's weights, not both")
   if inception_file and not pathlib.Path(inception_file).is_file():
@@ -116,22 +101,14 @@ def from_inception(file: str) -> FeatureNet:
   )
 
 
-def from_classifier(workdir: pathlib.Path, config: ConfigDict) -> FeatureNet:
-  """Returns a classifier trained by this project.
-
-  Args:
-    workdir: of its run.
-    config: `config.data` of the images to classify.
+def from_classifier(
+  workdir: pathlib.Path, run: RestoredRun, config: ConfigDict
+) -> FeatureNet:
+  """Returns the classifier of a run, for images with this `config.data`.
 
   Raises:
     InputError: where it is for images of another shape.
   """
-  return _from_run(workdir, load(workdir), config)
-
-
-def _from_run(
-  workdir: pathlib.Path, run: RestoredRun, config: ConfigDict
-) -> FeatureNet:
   check_run(workdir, run, data.example_shape(config))
   net = untrained(run.config)
   if config.name != run.config.data.name:
@@ -174,9 +151,9 @@ def _padded(
   mapped, size = data_parallel(apply), batch_size()
 
   def run(variables: Any, images: Any) -> tuple[jax.Array, jax.Array]:
-    pad = np.pad if isinstance(images, np.ndarray) else jnp.pad
-    rest = [(0, size - len(images))] + [(0, 0)] * (images.ndim - 1)
-    full = pad(images, rest) if rest[0][1] else images
-    return mapped(variables, shard(full))
+    if missing := size - len(images):
+      pad = np.pad if isinstance(images, np.ndarray) else jnp.pad
+      images = pad(images, ((0, missing), *[(0, 0)] * 3))
+    return mapped(variables, shard(images))
 
   return run

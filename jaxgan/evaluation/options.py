@@ -13,23 +13,16 @@ Evaluation = tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-  """What an evaluation depends on, besides the run.
+  """What an evaluation depends on, besides the run."""
 
-  Attributes:
-    count: number of samples; None for as many as real images are held out, at
-      most `statistics.MAX_KID_FEATURES`, or `points.MAX_ASSIGNED_POINTS`.
-    seed: of the samples' inputs, and of the subsets of KID.
-    batch_statistics: whether batch norm uses the statistics of a batch of
-      samples in place of the running ones.
-    inception: file of Inception's weights, for features.
-    classifier: folder of a run of `configs/classifier.py`, for features; with
-      neither, one is trained for the data, once.
-    max_real: number of training images to compare with; 0 for all.
-  """
-
+  # Number of samples; None for as many as real images are held out, at most
+  # `statistics.MAX_KID_FEATURES`, or `points.MAX_ASSIGNED_POINTS`.
   count: int | None = None
-  seed: int = 0
+  seed: int = 0  # of the samples' inputs, and of the subsets of KID
+  # Batch norm uses the statistics of a batch in place of the running ones.
   batch_statistics: bool = False
-  inception: str = ""
+  inception: str = ""  # file of Inception's weights, for features
+  # Folder of a run of `configs/classifier.py`, for features; with neither, one
+  # is trained for the data, once.
   classifier: str = ""
-  max_real: int = 0
+  max_real: int = 0  # training images to compare with; 0 for all

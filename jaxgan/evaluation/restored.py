@@ -22,10 +22,8 @@ class RestoredRun(NamedTuple):
 def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
   """Restores a run on any number of devices; the folder is only read.
 
-  Args:
-    workdir: of the run.
-    step: of a checkpoint, or "best", the one with the best metric; by default
-      the newest that is whole.
+  The step is that of a checkpoint, or "best"; by default that of the newest
+  that is whole.
 
   Raises:
     InputError: where there is no such checkpoint, none is whole, or another
@@ -41,8 +39,8 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
       step = scores.best_step(workdir, steps)
       if step is None:
         raise InputError(
-          f"{workdir} was not evaluated while training, so none of its "
-          "checkpoints is the best: train with --config.eval_every"
+          f"no metric decided which checkpoint in {workdir} is the best: train "
+          "with --config.eval_every, and --config.best_metric if need be"
         )
     elif step is not None and str(step) not in map(str, steps):
       raise InputError(

@@ -2,12 +2,10 @@
 
 import importlib.metadata
 import json
-import pathlib
 import platform
 from collections.abc import Mapping
 from typing import Any
 
-from jaxgan.engine.workdir import write_atomically
 from jaxgan.evaluation.metrics.tables import Metric
 
 
@@ -69,17 +67,13 @@ def summary(protocol: Mapping[str, Any]) -> str:
   return "; ".join(parts)
 
 
-def write(
-  workdir: pathlib.Path,
-  metrics: Mapping[str, Metric],
-  protocol: Mapping[str, Any],
-  seconds: float,
-) -> None:
-  """Writes `evaluation.json` to the folder of a run."""
+def to_json(
+  metrics: Mapping[str, Metric], protocol: Mapping[str, Any], seconds: float
+) -> str:
+  """Returns the contents of a run's `evaluation.json`."""
   contents = {
     "metrics": {name: metric._asdict() for name, metric in metrics.items()},
     "protocol": protocol,
     "seconds": round(seconds, 1),
   }
-  text = json.dumps(contents, indent=2) + "\n"
-  write_atomically(workdir / "evaluation.json", text)
+  return json.dumps(contents, indent=2) + "\n"

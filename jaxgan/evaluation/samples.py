@@ -34,8 +34,8 @@ def create(
     count = options.count or MAX_ASSIGNED_POINTS
 
     def evaluate_points(variables: Any) -> dict[str, Metric]:
-      points = list(map(np.asarray, sample(variables, count)))
-      return compare_points(np.concatenate(points), mixture)
+      points = np.concatenate(list(sample(variables, count)))
+      return compare_points(points, mixture)
 
     return evaluate_points, protocol | {
       "samples": count,

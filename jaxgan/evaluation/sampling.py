@@ -30,11 +30,7 @@ def sampler(
   points `[B, 2]`. A sample depends on the seed and its number, and with the
   running statistics of batch norm on nothing else.
 
-  Args:
-    game: one that samples from noise.
-    seed: of the noise.
-    batch_statistics: whether batch norm uses the statistics of a batch of
-      `batch_size()` in place of the running ones.
+  With `batch_statistics`, batch norm uses those of a batch of `batch_size()`.
 
   Raises:
     InputError: where the game does not sample from noise.

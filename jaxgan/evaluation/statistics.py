@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -25,36 +25,22 @@ MAX_KID_FEATURES = 10_000  # of each set, for KID, precision and the like
 
 
 class Statistics(NamedTuple):
-  """Statistics of a stream of images.
+  """Statistics of a stream of images."""
 
-  Attributes:
-    moments: of the features of all of them.
-    features: of the first `MAX_KID_FEATURES`, `[N, D]`.
-    logits: of all, `[N, K]`, or fewer; see `collect`.
-    labels: those that came with the images, `[N]`; empty without any.
-  """
-
-  moments: Moments
-  features: np.ndarray
-  logits: np.ndarray
-  labels: np.ndarray
+  moments: Moments  # of the features of all of them
+  features: np.ndarray  # `[N, D]`, of the first `MAX_KID_FEATURES`
+  logits: np.ndarray  # `[N, K]`, of all, or fewer; see `collect`
+  labels: np.ndarray  # `[N]`, that came with the images; empty without any
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-  """The argument of the metrics in `tables.IMAGES`.
-
-  Attributes:
-    real: statistics of real images.
-    generated: statistics of the images that are judged.
-    classes: number of labels of the data that the feature net knows.
-    seed: of the subsets of KID.
-  """
+  """The argument of the metrics in `tables.IMAGES`."""
 
   real: Statistics
   generated: Statistics
-  classes: int
-  seed: int
+  classes: int  # labels of the data that the feature net knows
+  seed: int  # of the subsets of KID
 
   @functools.cached_property
   def prdc(self) -> PRDC:
@@ -63,7 +49,7 @@ class Comparison:
 
   @property
   def label_counts(self) -> tuple[np.ndarray, np.ndarray]:
-    """Counts `[K]` of the labels: generated, as the net guesses, and real."""
+    """Counts `[K]` of the labels: predicted for generated images, and real."""
     if not self.classes:
       raise Undefined("the feature net knows no labels of the data")
     labels = self.generated.logits.argmax(1), self.real.labels
@@ -71,20 +57,12 @@ class Comparison:
 
 
 class Reference(NamedTuple):
-  """Real images, as a feature net sees them.
-
-  Attributes:
-    net: the feature net.
-    real: statistics of the training images.
-    held_out: the metrics of held-out images, by name.
-    seed: of the subsets of KID.
-    protocol: describes all of these.
-  """
+  """Real images, as a feature net sees them."""
 
   net: FeatureNet
-  real: Statistics
-  held_out: Mapping[str, float]
-  seed: int
+  real: Statistics  # of the training images
+  held_out: Mapping[str, float]  # metrics of held-out images, by name
+  seed: int  # of the subsets of KID
   protocol: dict[str, Any]
 
 
@@ -102,7 +80,7 @@ def collect(
     batches: with `image`, uint8 `[B, H, W, C]`, and perhaps `label`, `[B]`.
     total: number of images, at least 1.
     label: of the progress bar.
-    keep_logits: or return only those of the last batch.
+    keep_logits: or return those of the last batch alone.
   """
   moments, features, logits, labels, waiting = None, [], [], [], []
 
@@ -150,15 +128,9 @@ def reference(
   As many held-out images as there are samples, if there are so many, are
   compared with them, too: most metrics depend on the number.
 
-  Args:
-    config: `config.data` of the run.
-    net: the feature net.
-    options: of the evaluation.
-    allow_few: whether there may be no more images than features, and so no
-      covariance.
-
   Raises:
-    InputError: where there are too few of either for a covariance.
+    InputError: where there are too few of either for a covariance, unless
+      `allow_few`.
   """
   least, count = 1 if allow_few else net.size, options.count
   if count is not None:
@@ -172,12 +144,12 @@ def reference(
   def read(
     source: data.Source, order: np.ndarray, keep_logits: bool
   ) -> Statistics:
-    def batches() -> Iterator[dict[str, np.ndarray]]:
-      for batch in examples(source, order):
-        sha.update(batch["image"])
-        yield batch
+    def hashed(batch: dict[str, Any]) -> dict[str, Any]:
+      sha.update(batch["image"])
+      return batch
 
-    return collect(net, batches(), len(order), "real images", keep_logits)
+    batches = map(hashed, examples(source, order))
+    return collect(net, batches, len(order), "real images", keep_logits)
 
   if other := data.held_out(config):
     others = data.create(other)

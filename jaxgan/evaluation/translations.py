@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from jaxgan import data
+from jaxgan.data.arrays import ArraySource
 from jaxgan.data.order import shuffled_indices
 from jaxgan.data.pixels import to_float, to_uint8, unaugmented
 from jaxgan.engine import devices
@@ -34,19 +34,12 @@ _MAX_PIXELS = 1 << 18  # that are translated at a time
 
 
 class Translations(NamedTuple):
-  """Images that were translated in one direction.
+  """Images that were translated in one direction."""
 
-  Attributes:
-    images: the translations, uint8 `[N, H, W, C]`.
-    sources: the images that were translated.
-    labels: of the sources, `[N]`; empty where there are none.
-    scores: the metrics in `tables.TRANSLATIONS` of each image, `[N]`, by name.
-  """
-
-  images: np.ndarray
-  sources: np.ndarray
-  labels: np.ndarray
-  scores: dict[str, np.ndarray]
+  images: np.ndarray  # the translations, uint8 `[N, H, W, C]`
+  sources: np.ndarray  # the images that were translated
+  labels: np.ndarray  # of the sources, `[N]`; empty without any
+  scores: dict[str, np.ndarray]  # each `[N]`, by name in `tables.TRANSLATIONS`
 
 
 def create(
@@ -71,10 +64,7 @@ def create(
       else "running statistics"
     ),
     "data": config.data.to_dict(),
-    "translated": {
-      "data": inputs.to_dict(),
-      "held_out": held_out is not None,
-    },
+    "translated": {"data": inputs.to_dict(), "held_out": bool(held_out)},
   }
   evaluations, references = [], {}
   for direction in game.directions:
@@ -126,85 +116,60 @@ def _translator(
   config: ConfigDict,
   options: EvaluationOptions,
 ) -> Callable[[Any, data.Source, np.ndarray], Translations]:
-  """Returns `translate(variables, source, order)`.
-
-  Args:
-    game: of the run.
-    direction: of the game.
-    config: `config.data` of the images to translate.
-    options: of the evaluation.
-  """
-  entry = direction.source
+  """Returns `translate(variables, source, order)`; `config` is of `source`."""
+  entry, target = direction.source, direction.target
   height, width, _ = data.example_shapes(config)[entry]
   most = min(sampling.BATCH_SIZE, max(1, _MAX_PIXELS // (height * width)))
   shares = jax.local_device_count()
   size = max(1, most // shares) * shares
-  apply = devices.data_parallel(
-    _translate_batch(game, direction, config, options.batch_statistics)
-  )
-  keys = {entry, direction.target} if config.name != "unpaired" else {entry}
+  keys = {entry, target} if config.name != "unpaired" else {entry}
+
+  def apply(
+    variables: Any, batch: tuple[Mapping[str, jax.Array], jax.Array]
+  ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    stored, indices = batch
+    images = unaugmented(stored, config)
+    inputs = {entry: images[entry]}
+    if game.inputs:
+      inputs |= sampling.draw_inputs(game, options.seed, indices)
+    outputs = game.sample(*variables, inputs, options.batch_statistics)
+    pixels = to_uint8(outputs[direction.output])
+    pair = images[entry], to_float(pixels)
+    translated = Translated(
+      *pair,
+      target=images.get(target),
+      cycle=outputs[direction.cycle] if direction.cycle else None,
+      embeddings=game.embed and tuple(game.embed(*variables, x) for x in pair),
+    )
+    return pixels, tables.values(tables.TRANSLATIONS, translated)
+
+  mapped = devices.data_parallel(apply)
 
   def translate(
     variables: Any, source: data.Source, order: np.ndarray
   ) -> Translations:
     variables = devices.replicate(variables)
-    outputs, sources, labels = [], [], []
+    parts = []
     with tqdm(
       total=len(order), desc="translations", unit="image", leave=False
     ) as bar:
       for start in range(0, len(order), size):
         batch = source[order[start : start + size]]
-        sources.append(batch[entry])
-        labels.append(batch.get(f"{entry}_label", ()))
-        count = len(sources[-1])
+        count = len(batch[entry])
         # Filled up to one size, for which all is compiled.
         rows = np.resize(np.arange(count), size)
         images = {key: batch[key][rows] for key in keys}
-        inputs = {}
-        if game.inputs:
-          indices = jnp.arange(start, start + size)
-          inputs = sampling.draw_inputs(game, options.seed, indices)
-        output = apply(variables, devices.shard((images, inputs)))
-        outputs.append(
-          jax.tree.map(lambda x, n=count: x[:n], jax.device_get(output))
+        indices = np.arange(start, start + size)
+        outputs = mapped(variables, devices.shard((images, indices)))
+        pixels, scores = jax.tree.map(
+          lambda x, n=count: x[:n], jax.device_get(outputs)
         )
+        labels = batch.get(f"{entry}_label", ())
+        parts.append(Translations(pixels, batch[entry], labels, scores))
         bar.update(count)
-    images, scores = jax.tree.map(lambda *x: np.concatenate(x), *outputs)
-    return Translations(
-      images, np.concatenate(sources), np.concatenate(labels), scores
-    )
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
 
   return translate
-
-
-def _translate_batch(
-  game: Game, direction: Direction, config: ConfigDict, batch_statistics: bool
-) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
-  """Returns a function from variables and a batch to images and scores."""
-
-  def apply(
-    variables: Any, batch: tuple[Mapping[str, jax.Array], Mapping[str, Any]]
-  ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    stored, inputs = batch
-    images = unaugmented(stored, config)
-    source = images[direction.source]
-    outputs = game.sample(
-      *variables, {direction.source: source, **inputs}, batch_statistics
-    )
-    pixels = to_uint8(outputs[direction.output])
-    output = to_float(pixels)
-    translated = Translated(
-      source,
-      output,
-      images.get(direction.target),
-      outputs[direction.cycle] if direction.cycle else None,
-      tuple(game.embed(*variables, x) for x in (source, output))
-      if game.embed
-      else None,
-    )
-    return pixels, tables.values(tables.TRANSLATIONS, translated)
-
-  return apply
 
 
 def _evaluate(
@@ -215,40 +180,28 @@ def _evaluate(
   order: np.ndarray,
   variables: Any,
 ) -> dict[str, Metric]:
-  """Returns the metrics of a direction.
-
-  Args:
-    direction: the direction.
-    real: images of the target domain; None where no feature net is for them.
-    translate: see `_translator`.
-    source: of the images to translate.
-    order: the indices of these, `[N]`.
-    variables: of the game.
-  """
+  """Returns the metrics of the images of a source that `order` selects."""
   outputs = translate(variables, source, order)
   metrics, identity = {}, direction.name == "identity"
   if real:
     net, labelled = real.net, len(outputs.labels) > 0
+    label = {"label": outputs.labels} if labelled else {}
 
     def collected(images: np.ndarray) -> Statistics:
-      batches = (
-        {"image": images[rows]}
-        | ({"label": outputs.labels[rows]} if labelled else {})
-        for rows in sampling.batches(np.arange(len(images)))
+      batches = sampling.examples(
+        ArraySource({"image": images, **label}), np.arange(len(images))
       )
       return collect(net, batches, len(images), "features")
 
     generated = collected(outputs.images)
     if net.classes and labelled:
-      accuracy = {"accuracy": generated}
+      compared = {"accuracy": generated}
       if outputs.sources.shape == outputs.images.shape and not identity:
-        accuracy["accuracy untranslated"] = collected(outputs.sources)
-      function, lower_is_better = tables.ACCURACY
-      known = real.protocol["classifier_accuracy"]
-      for name, statistics in accuracy.items():
-        metrics[net.prefix + name] = Metric(
-          function(statistics), known, lower_is_better
-        )
+        compared["accuracy untranslated"] = collected(outputs.sources)
+      real_accuracy = real.protocol["classifier_accuracy"]
+      for name, statistics in compared.items():
+        value = tables.ACCURACY.function(statistics)
+        metrics[net.prefix + name] = Metric(value, real_accuracy, False)
     if not identity:
       metrics |= compare(real, generated)
   scores = {name: float(x.mean()) for name, x in outputs.scores.items()}

@@ -46,8 +46,8 @@ def test_the_command(workdir):
   assert protocol["step"] == 2
   assert (
     protocol["features_sha256"]
-    == feature_nets.from_classifier(
-      workdir / "classifier", data_config("digits")
+    == feature_nets.create(
+      data_config("digits"), classifier=str(workdir / "classifier")
     ).hash
   )
   assert protocol["versions"]["jax"] == jax.__version__

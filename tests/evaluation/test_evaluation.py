@@ -101,7 +101,9 @@ def test_the_best_metric_is_a_name(monkeypatch):
   ):
     assert scored(values, monkeypatch, best_metric=name)[1] == expected
   # Without a name, other directions and unknown metrics decide nothing.
-  others = {"backward digits-FID": (1.0, True), "x": (9.0, None)}
+  # Nor does cycle L1, which the identity minimises.
+  others = {"backward digits-FID": (1.0, True), "x": (9.0, None),
+            "cycle L1": (0.0, True)}  # fmt: skip
   assert scored(others, monkeypatch)[1] is None
   for name in ("modes", "x"):
     with pytest.raises(

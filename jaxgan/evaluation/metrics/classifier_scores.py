@@ -9,11 +9,7 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> float:
   """Returns `exp E KL(p(y|x) || p(y))`, the mean over consecutive splits.
 
   Salimans et al. 2016 (arXiv:1606.03498), section 4. From 1 to the number of
-  classes.
-
-  Args:
-    logits: `[N, K]`, in random order.
-    splits: at most N.
+  classes. The logits `[N, K]` have to be in random order.
 
   Raises:
     Undefined: where there are fewer examples than splits.
@@ -37,15 +33,11 @@ def modes_found(counts: np.ndarray) -> int:
 
 
 def reverse_kl(counts: np.ndarray, data_counts: np.ndarray) -> float:
-  """Returns `KL(p_generated || p_data)` of label frequencies, in nats.
+  """Returns `KL(p_generated || p_data)` of label counts `[K]`, in nats.
 
   Metz et al. 2017 (arXiv:1611.02163), section 3.3.3. 0 where samples have the
   classes of the data in its proportions; log K where they have one of K.
   Infinite where they have one that the data has not.
-
-  Args:
-    counts: of the samples, `[K]`.
-    data_counts: of the data, `[K]`.
   """
   p, q = counts / counts.sum(), data_counts / data_counts.sum()
   with np.errstate(divide="ignore", invalid="ignore"):

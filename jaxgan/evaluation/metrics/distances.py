@@ -11,17 +11,11 @@ from jaxgan.evaluation.metrics import Undefined
 
 
 class Moments(NamedTuple):
-  """The first two moments of a stream of vectors, in float64.
-
-  Attributes:
-    count: number of vectors.
-    mean: `[D]`.
-    scatter: `[D, D]`, the sum of outer products of deviations from the mean.
-  """
+  """The first two moments of a stream of vectors, in float64."""
 
   count: int
-  mean: np.ndarray
-  scatter: np.ndarray
+  mean: np.ndarray  # `[D]`
+  scatter: np.ndarray  # `[D, D]`, the sum of (x - mean) (x - mean)^T
 
 
 def moments(x: np.ndarray) -> Moments:
@@ -67,12 +61,9 @@ def frechet_distance(a: Moments, b: Moments) -> float:
   root = vectors[:, varies] * np.sqrt(values[varies])
   # It has the eigenvalues of C_a C_b, but is symmetric.
   product = np.linalg.eigvalsh(root.T @ second @ root)
-  return float(
-    ((a.mean - b.mean) ** 2).sum()
-    + np.trace(first)
-    + np.trace(second)
-    - 2 * np.sqrt(product.clip(0)).sum()
-  )
+  gap = ((a.mean - b.mean) ** 2).sum()
+  traces = np.trace(first) + np.trace(second)
+  return float(gap + traces - 2 * np.sqrt(product.clip(0)).sum())
 
 
 def kid(
@@ -85,15 +76,9 @@ def kid(
   """Returns the squared maximum mean discrepancy with a cubic kernel: KID.
 
   Binkowski et al. 2018 (arXiv:1801.01401), section 4: the unbiased estimate
-  with `k(x, y) = (x . y / D + 1)^3`, the mean over random subsets. Small
-  negative values are no mistake.
-
-  Args:
-    a: features `[N, D]`.
-    b: features `[M, D]`.
-    seed: of the subsets.
-    subsets: number of subsets.
-    size: vectors in each; all, where there are fewer.
+  with `k(x, y) = (x . y / D + 1)^3` for features `[N, D]` and `[M, D]`, the
+  mean over random subsets of `size` vectors, or all where there are fewer.
+  Small negative values are no mistake.
 
   Raises:
     Undefined: where a set has fewer than 2 vectors.
@@ -135,7 +120,7 @@ class PRDC(NamedTuple):
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
-  """Returns how much two sets lie in each other's neighbourhoods.
+  """Returns how much features `[N, D]` and `[M, D]` overlap.
 
   A vector's neighbourhood is the ball that reaches to its k-th nearest other
   vector of the same set. Precision is the share of fakes in a neighbourhood
@@ -143,11 +128,6 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
   arXiv:1904.06991, eq. 1 and 2); density is the mean number of real
   neighbourhoods around a fake over k, coverage the share of reals with a fake
   in their neighbourhood (Naeem et al. 2020, arXiv:2002.09797, eq. 2 and 3).
-
-  Args:
-    real: features `[N, D]`.
-    fake: features `[M, D]`.
-    k: rank of the neighbour that a neighbourhood reaches to.
 
   Raises:
     Undefined: where a vector has no k others.
@@ -161,16 +141,10 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
   real, fake = real - centre, fake - centre
   # Distances are rounded, and copies have to count as neighbours.
   slack = 1e-6 * np.sqrt((real**2).sum(1).mean())
-  radii = [
-    NearestNeighbors(n_neighbors=k, algorithm="brute")
-    .fit(x)
-    .kneighbors()[0][:, -1]
-    + slack
-    for x in (real, fake)
-  ]
+  search = NearestNeighbors(n_neighbors=k, algorithm="brute")
+  radii = [search.fit(x).kneighbors()[0][:, -1] + slack for x in (real, fake)]
   around = np.zeros(len(fake))  # real neighbourhoods around each fake
-  covered = np.zeros(len(real), bool)
-  recalled = np.zeros(len(real), bool)
+  covered, recalled = np.zeros((2, len(real)), bool)
   start = 0
   for gaps in pairwise_distances_chunked(real, fake):
     rows = slice(start, start + len(gaps))

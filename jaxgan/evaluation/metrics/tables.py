@@ -5,7 +5,7 @@ value; the metric is then left out.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -24,18 +24,11 @@ from jaxgan.evaluation.metrics.points import wasserstein
 
 
 class Metric(NamedTuple):
-  """The value of a metric.
+  """The value of a metric."""
 
-  Attributes:
-    value: of the samples.
-    real: of held-out real data, the value of as many perfect samples; None
-      where there is too little of it.
-    lower_is_better: None where neither direction is.
-  """
-
-  value: float
-  real: float | None
-  lower_is_better: bool | None
+  value: float  # of the samples
+  real: float | None  # of held-out real data; None where there is too little
+  lower_is_better: bool | None  # None where neither direction is
 
 
 class Measure(NamedTuple):
@@ -46,21 +39,13 @@ class Measure(NamedTuple):
 
 
 class Translated(NamedTuple):
-  """Images `[B, H, W, C]` in [-1, 1] of a translation.
-
-  Attributes:
-    source: the images that were translated.
-    output: their translations.
-    target: the images that these should be; None where unknown.
-    cycle: the output translated back; None where the game does not.
-    embeddings: features of source and output; None where the game has none.
-  """
+  """Images `[B, H, W, C]` in [-1, 1] of a translation; None where unknown."""
 
   source: jax.Array
   output: jax.Array
-  target: jax.Array | None
-  cycle: jax.Array | None
-  embeddings: tuple[jax.Array, jax.Array] | None
+  target: jax.Array | None  # what the output should be
+  cycle: jax.Array | None  # the output translated back
+  embeddings: tuple[jax.Array, jax.Array] | None  # of source and output
 
   def known(self, name: str) -> Any:
     """Returns an attribute; raises `Undefined` where it is None."""
@@ -118,9 +103,9 @@ POINTS = {
   ),
 }
 
-# The first of these that a run has decides which checkpoint is the best. The
-# last is better for translating less.
-PREFERRED = ("accuracy", "L1", "FID", "KID", "Wasserstein-2", "cycle L1")
+# The first of these that a run has decides which checkpoint is the best. Cycle
+# L1 is none of them: a generator that changes nothing has the best.
+PREFERRED = ("accuracy", "L1", "FID", "KID", "Wasserstein-2")
 
 
 def values(table: Mapping[str, Measure], *args: Any) -> dict[str, Any]:
@@ -143,15 +128,3 @@ def metrics(
     prefix + name: Metric(value, real.get(name), table[name].lower_is_better)
     for name, value in samples.items()
   }
-
-
-def find(names: Iterable[str], wanted: str) -> str | None:
-  """Returns the name that is `wanted`, perhaps after a network's prefix."""
-  names = list(names)
-  if wanted in names:
-    return wanted
-  for name in names:
-    network, _, metric = name.rpartition("-")
-    if metric == wanted and " " not in network:  # of no other direction
-      return name
-  return None
