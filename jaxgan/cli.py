@@ -30,9 +30,7 @@ config_flag = partial(
 workdir_flag = partial(_string, "workdir", help="Folder of the run.")
 output_flag = partial(_string, "output")
 step_flag = partial(
-  _string,
-  "step",
-  help="Step of the checkpoint, or 'best'; by default the newest.",
+  _string, "step", help="Step of a checkpoint, or 'best'; by default the last."
 )
 seed_flag = partial(
   flags.DEFINE_integer,
@@ -58,27 +56,17 @@ classifier_flag = partial(
   "is trained for the data, once.",
 )
 inception_flag = partial(
-  _string,
-  "inception",
-  default="",
-  help="File of Inception's weights, for features.",
+  _string, "inception", default="", help="File of Inception's weights."
 )
 data_path_flag = partial(
-  _string,
-  "data_path",
-  help="Folder of the data; by default where the run found it.",
+  _string, "data_path", help="Folder of the data; by default the run's."
 )
 
 
 def restore(
   workdir: str | None, step: str | None = None, data_path: str | None = None
 ) -> RestoredRun:
-  """Returns the run in a folder, as a command restores it.
-
-  Args:
-    workdir: folder of the run; None where the flag was not given.
-    step: step of the checkpoint, or "best"; by default the newest.
-    data_path: folder of the data; by default where the run found it.
+  """Restores the run of the flags --workdir, --step and --data_path.
 
   Raises:
     InputError: where there is no such run or checkpoint.
@@ -89,6 +77,15 @@ def restore(
   if data_path is not None:
     run.config.data.path = data_path
   return run
+
+
+def training_workdir() -> pathlib.Path:
+  """Returns --workdir; by default a folder of --config's name and preset."""
+  if flags.FLAGS.workdir is not None:
+    return pathlib.Path(flags.FLAGS.workdir)
+  file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
+  name = pathlib.Path(file).stem
+  return pathlib.Path("runs", f"{name}_{preset}" if preset else name)
 
 
 def main(
@@ -118,7 +115,15 @@ def main(
       sys.exit(f"error: unknown argument {argv[1]!r}")
     startup.set_up()
     sys.unraisablehook = _report_unraisable
-    _find_devices(connect)
+    try:
+      if connect:
+        connect()
+      jax.devices()
+    except InputError as e:
+      sys.exit(f"error: {e}")
+    except (RuntimeError, AssertionError):
+      platforms = os.environ.get("JAX_PLATFORMS")
+      sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
     try:
       command(*argv[1:])
     except errors.Preempted as e:
@@ -131,18 +136,6 @@ def main(
       _end(e, workdir)
 
   app.run(run, flags_parser=_parse_flags)
-
-
-def _find_devices(connect: Callable[[], None] | None) -> None:
-  try:
-    if connect:
-      connect()
-    jax.devices()
-  except InputError as e:
-    sys.exit(f"error: {e}")
-  except (RuntimeError, AssertionError):
-    platforms = os.environ.get("JAX_PLATFORMS")
-    sys.exit(f"error: JAX finds no device (JAX_PLATFORMS={platforms})")
 
 
 def _end(error: Exception, workdir: Callable[[], pathlib.Path] | None) -> None:
@@ -163,27 +156,21 @@ def _end(error: Exception, workdir: Callable[[], pathlib.Path] | None) -> None:
 
 
 def _explain(error: Exception) -> tuple[int, str | None]:
-  """Returns the status and the line that a command ends with.
-
-  The line is None if the error is one in the code.
-  """
+  """Returns a command's status and last line, None for an error in code."""
   if isinstance(error, InputError | GameError | ArithmeticError | SaveError):
     return 1, f"error: {error}"
   if isinstance(error, OSError):
     file = f"{error.filename}: " if error.filename else ""
     return 1, f"error: {file}{error.strerror or error}"
-  text = str(error)
+  text, of_jax = str(error), isinstance(error, jax.errors.JaxRuntimeError)
   if (
     isinstance(error, MemoryError)
     or (isinstance(error, ValueError) and "array is too big" in text)
-    or (
-      isinstance(error, jax.errors.JaxRuntimeError)
-      and "RESOURCE_EXHAUSTED" in text
-    )
+    or (of_jax and "RESOURCE_EXHAUSTED" in text)
   ):
     remedy = ", reduce batch_size" if "config" in flags.FLAGS else ""
     return 1, f"error: out of memory{remedy}: {first_line(error)}"
-  if isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
+  if of_jax and jax.process_count() > 1:
     return errors.LOST, (
       f"error: another process was lost ({first_line(error)}); start all "
       "again, and they go on from the last checkpoint"

@@ -8,10 +8,7 @@ from jaxgan import cli
 from jaxgan.applications import demo_models, demo_page, export_space
 
 _WORKDIR = flags.DEFINE_multi_string(
-  "workdir",
-  [],
-  "Folder of a run; may be given several times.",
-  allow_override=True,
+  "workdir", [], "Folder of a run; once or more.", allow_override=True
 )
 _STEP = cli.step_flag()
 _EMA = cli.ema_flag()
@@ -19,11 +16,7 @@ _HOST = flags.DEFINE_string(
   "host", None, "Address to listen on; by default of this machine alone."
 )
 _PORT = flags.DEFINE_integer(
-  "port",
-  None,
-  "Port to listen on; by default the first free one from 7860.",
-  1,
-  65535,
+  "port", None, "Port; by default the first free one from 7860.", 1, 65535
 )
 _EXPORT = flags.DEFINE_string(
   "export", None, "New folder for a Space with these runs."

@@ -25,10 +25,7 @@ _SAMPLES = flags.DEFINE_integer(
   lower_bound=1,
 )
 _REAL = flags.DEFINE_integer(
-  "real",
-  0,
-  "Number of training images to compare with; 0 for all.",
-  lower_bound=0,
+  "real", 0, "Training images to compare with; 0 for all.", lower_bound=0
 )
 _BATCH_STATISTICS = flags.DEFINE_bool(
   "batch_statistics",

@@ -19,9 +19,7 @@ _FEATURES = flags.DEFINE_string(
 )
 _WORKDIR = cli.workdir_flag(help="Folder of the new run.")
 _IMAGE_SIZE = flags.DEFINE_integer(
-  "image_size",
-  None,
-  "Side of its images; by default 256, or what the U-Net is made for.",
+  "image_size", None, "Side of its images; by default 256, or the U-Net's."
 )
 
 

@@ -42,17 +42,9 @@ def main() -> None:
   """Writes samples of a run."""
   sample_files.check(_KIND.value, _OUTPUT.value, _COUNT.value, _FRAMES.value)
   output = pathlib.Path(_OUTPUT.value)
-  sample_files.write(
-    cli.restore(_WORKDIR.value, _STEP.value, _DATA_PATH.value),
-    output,
-    _KIND.value,
-    _COUNT.value,
-    _FRAMES.value,
-    _SEED.value,
-    _EMA.value,
-    _INCEPTION.value,
-    _CLASSIFIER.value,
-  )
+  run = cli.restore(_WORKDIR.value, _STEP.value, _DATA_PATH.value)
+  flag_values = _KIND, _COUNT, _FRAMES, _SEED, _EMA, _INCEPTION, _CLASSIFIER
+  sample_files.write(run, output, *(flag.value for flag in flag_values))
   print(f"wrote {output}")
 
 

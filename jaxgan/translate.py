@@ -23,8 +23,7 @@ _DIRECTION = flags.DEFINE_string(
 _DETERMINISTIC = flags.DEFINE_bool(
   "deterministic",
   False,
-  "Leave the noise of Pix2Pix out, and use the running statistics of batch "
-  "norm.",
+  "Leave Pix2Pix's noise out, and use running statistics of batch norm.",
 )
 _NATIVE = flags.DEFINE_bool(
   "native",
@@ -42,25 +41,17 @@ def main() -> None:
     pathlib.Path(_INPUT.value), pathlib.Path(_OUTPUT.value)
   )
   run = cli.restore(_WORKDIR.value, _STEP.value)
-  translate = translator.create(
-    run,
-    _DIRECTION.value,
-    _SEED.value,
-    _EMA.value,
-    _DETERMINISTIC.value,
-    _NATIVE.value,
-  )
+  options = _SEED.value, _EMA.value, _DETERMINISTIC.value, _NATIVE.value
+  translate = translator.create(run, _DIRECTION.value, *options)
   channels = translator.channels(run, _DIRECTION.value)
   errors = translator.translate_files(translate, channels, files)
   if len(files) > len(errors):
     print(f"wrote {_OUTPUT.value}")
+  if len(files) > 1 and errors:
+    count = f"{len(errors)} of {len(files)} images were not translated: "
+    raise InputError(count + "; ".join(errors[:3]))
   if errors:
-    raise InputError(
-      errors[0]
-      if len(files) == 1
-      else f"{len(errors)} of {len(files)} images were not translated: "
-      + "; ".join(errors[:3])
-    )
+    raise InputError(errors[0])
 
 
 if __name__ == "__main__":

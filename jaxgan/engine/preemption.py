@@ -12,7 +12,18 @@ import jax
 from jax.experimental import multihost_utils
 
 from jaxgan.engine.processes import Process, leave
-from jaxgan.errors import INTERRUPTED, Interrupted, Preempted
+from jaxgan.errors import INTERRUPTED, PREEMPTED, Interrupted, Preempted
+
+
+def leave_on_signals() -> None:
+  """Lets SIGTERM and Ctrl-C end the process: there is nothing yet to save."""
+  numbers = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: PREEMPTED}
+  if jax.process_count() > 1:  # JAX tells all processes of it
+    del numbers[signal.SIGTERM]
+  message = "stopped before a step was made; the same command begins again"
+  for number, status in numbers.items():
+    if signal.getsignal(number) != signal.SIG_IGN:  # as of nohup
+      signal.signal(number, lambda *_, status=status: leave(status, message))
 
 
 class Stop:
