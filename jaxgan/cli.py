@@ -103,8 +103,7 @@ def main(
     command: called with the arguments that are no flags.
     arguments: whether there may be any.
     connect: called before JAX looks for devices.
-    workdir: returns the folder of the run that the command trains; an error in
-      the code is then also written to `error.log` there.
+    workdir: returns the folder for `error.log`, where errors in the code go.
   """
   flags.disclaim_key_flags()  # the next one is the command's
   flags.DEFINE_bool("traceback", False, "Show where an error was raised.")
@@ -128,7 +127,7 @@ def main(
       command(*argv[1:])
     except errors.Preempted as e:
       print(e, file=sys.stderr)
-      # The usual way, on which processes wait for one that still saves.
+      # Waits for processes that still save.
       sys.exit(e.status)
     except KeyboardInterrupt as e:
       processes.leave(errors.INTERRUPTED, f"error: {str(e) or 'interrupted'}")
@@ -147,8 +146,8 @@ def _end(error: Exception, workdir: Callable[[], pathlib.Path] | None) -> None:
   if message and flags.FLAGS.traceback:
     message = f"{text}{message}"
   if jax.process_count() > 1 or isinstance(error, SaveError):
-    # The usual way out would wait for the other processes, or for a thread
-    # that waits in vain for what could not be written.
+    # Else it would wait for the other processes, or for a thread that waits in
+    # vain for a write.
     processes.leave(status, message or text)
   if not message:
     raise error
@@ -209,14 +208,14 @@ def _explain_flags(error: Exception) -> str | None:
   while chain[-1].__context__:
     chain.append(chain[-1].__context__)
   for cause in reversed(chain):
-    if isinstance(cause, InputError):  # inside of what the library makes of it
+    if isinstance(cause, InputError):  # wrapped by the library
       return str(cause)
   for cause in chain:
     for frame, _ in traceback.walk_tb(cause.__traceback__):
       if frame.f_globals["__name__"] == "config_config":
         return None  # the library's name for a config file
   text = str(error).strip()
-  # What a locked config says of a key that it does not have.
+  # A locked config's message on an unknown key.
   key = re.match(r"""['"\\]+(\w+)['"\\]""", text)
   if isinstance(error, (AttributeError, KeyError)) and key:
     near = re.search(r'mean "(.*?)"', text)

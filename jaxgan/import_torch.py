@@ -1,18 +1,14 @@
-"""Makes a run of PyTorch weights: `python -m jaxgan.import_torch`.
-
-Networks of the authors' code of CycleGAN and Pix2Pix become a run that
-translates, FaceNet becomes the features of DTN.
-"""
+"""Makes a run of PyTorch weights: `python -m jaxgan.import_torch`."""
 
 from absl import flags
 
 from jaxgan import cli
 from jaxgan.errors import InputError
-from jaxgan.interop import facenet_run, translation_runs
+from jaxgan.interop import imported_runs
 
 _FILES = {
   flag: flags.DEFINE_string(flag, None, f"File of weights of {network}.")
-  for flag, network in translation_runs.NETWORKS.items()
+  for flag, network in imported_runs.NETWORKS.items()
 }
 _FEATURES = flags.DEFINE_string(
   "features", None, "File of FaceNet's weights, for a run of it alone."
@@ -35,11 +31,11 @@ def main() -> None:
   if not workdir:
     raise InputError("give --workdir=DIR, a folder for the run")
   if not features:
-    print(translation_runs.import_files(files, workdir, _IMAGE_SIZE.value))
+    print(imported_runs.import_translation(files, workdir, _IMAGE_SIZE.value))
     return
   if files or _IMAGE_SIZE.value is not None:
     raise InputError("--features is for a run of FaceNet: give no other file")
-  print(facenet_run.import_file(features, workdir))
+  print(imported_runs.import_facenet(features, workdir))
 
 
 if __name__ == "__main__":

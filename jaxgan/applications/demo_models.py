@@ -1,7 +1,7 @@
 """Trained runs as the page of `jaxgan.demo` shows them."""
 
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -28,13 +28,7 @@ SAMPLES = 64  # at most
 
 
 class Entry(NamedTuple):
-  """A run on the page.
-
-  Attributes:
-    name: name of its tab.
-    workdir: folder of the run.
-    run: the run, restored.
-  """
+  """A run on the page, in a tab with its name."""
 
   name: str
   workdir: pathlib.Path
@@ -68,11 +62,9 @@ def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
 def describe(run: RestoredRun) -> str:
   """Returns the model, step and data of a run in a sentence."""
   config, shapes = run.config, data.example_shapes(run.config.data)
+  about = config.data.get("name", "")
   if run.game.directions:
-    names = (data.domain(config.data, side).name for side in data.SIDES)
-    about = " -> ".join(names)
-  else:
-    about = config.data.name
+    about = " -> ".join(data.domain(config.data, x).name for x in data.SIDES)
   size = "x".join(map(str, next(iter(shapes.values()))[:2]))
   count = optax.tree.size(run.state.params["generator"])
   loss = f" ({config.loss.name})" if "loss" in config else ""
@@ -83,10 +75,10 @@ def describe(run: RestoredRun) -> str:
 
 
 def examples(entry: Entry, domain: str) -> list[Image.Image]:
-  """Returns images of a domain: the run's examples, or held-out ones.
+  """Returns images of a domain: the run's examples, else held-out ones or none.
 
   They are as a user has them: with the border that training cuts off, and
-  without the one that it adds. The list is empty where there is no data.
+  without the one that it adds.
   """
   stored = sorted((entry.workdir / "examples" / domain).glob("*.png"))
   if stored:
@@ -97,23 +89,14 @@ def examples(entry: Entry, domain: str) -> list[Image.Image]:
     source = data.one_side(config, domain)
   except InputError:
     return []
-  order = shuffled_indices(
-    0, np.arange(min(EXAMPLES, len(source))), len(source)
-  )
-  return [
-    bordered(
-      Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x), config[domain].pad
-    )
-    for x in source[order][domain]
-  ]
+  count = min(EXAMPLES, len(source))
+  arrays = source[shuffled_indices(0, np.arange(count), len(source))][domain]
+  pixels = (x[..., 0] if x.shape[-1] == 1 else x for x in arrays)
+  return [bordered(Image.fromarray(x), config[domain].pad) for x in pixels]
 
 
 def open_image(path: str, channels: int) -> Image.Image:
-  """Opens an upload.
-
-  Raises:
-    InputError: where it is no image, or too large.
-  """
+  """Opens an upload; raises an `InputError` if it is no image or too large."""
   file = pathlib.Path(path)
   if file.stat().st_size > BYTES:
     raise InputError(f"the file has more than {BYTES >> 20} MiB")
@@ -165,15 +148,15 @@ def bordered(image: Image.Image, pad: int) -> Image.Image:
 
 def dark(examples: Sequence[Image.Image]) -> bool:
   """Returns whether images have a dark border, or there are none."""
-  grey = [np.asarray(image.convert("L")) for image in examples]
-  border = [np.concatenate([x[0], x[-1], x[:, 0], x[:, -1]]) for x in grey]
+  border = []
+  for x in (np.asarray(image.convert("L")) for image in examples):
+    border += [x[0], x[-1], x[:, 0], x[:, -1]]
   return not border or np.concatenate(border).mean() < 128
 
 
-def save(examples: Iterable[Image.Image], folder: pathlib.Path) -> list[str]:
+def save(examples: Sequence[Image.Image], folder: pathlib.Path) -> list[str]:
   """Writes images as `0.png`, ... to a folder, and returns their paths."""
-  paths = []
-  for i, image in enumerate(examples):
-    paths.append(str(folder / f"{i}.png"))
-    image.save(paths[-1])
+  paths = [str(folder / f"{i}.png") for i in range(len(examples))]
+  for path, image in zip(paths, examples, strict=True):
+    image.save(path)
   return paths

@@ -1,8 +1,4 @@
-"""The page of `jaxgan.demo`.
-
-A run that translates gets a place to upload, draw or pick an image; one that
-samples gets a seed and sliders.
-"""
+"""The page of `jaxgan.demo`: images to translate, or a seed and sliders."""
 
 import atexit
 import functools
@@ -11,7 +7,7 @@ import pathlib
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL import Image, ImageOps
@@ -20,6 +16,8 @@ from jaxgan import data
 from jaxgan.applications import demo_models, translator
 from jaxgan.applications.demo_models import Entry
 from jaxgan.errors import InputError
+
+_Callback = Callable[..., tuple[Any, ...]]
 
 _CANVAS = 256  # pixels of a side
 # Pictures, however small, have a size at which their pixels can be seen.
@@ -33,21 +31,15 @@ _CSS = """
 
 
 def page(entries: Sequence[Entry], ema: bool = True) -> Any:
-  """Returns the page of some runs, a `gradio.Blocks`.
-
-  Raises:
-    InputError: where Gradio is missing.
-  """
+  """Returns the page of some runs, a `gradio.Blocks`."""
   gradio = import_gradio()
   with gradio.Blocks(title="jaxgan", analytics_enabled=False) as blocks:
     gradio.Markdown("# jaxgan")
     for entry in entries:
       with gradio.Tab(entry.name):
         gradio.Markdown(demo_models.describe(entry.run))
-        if entry.run.game.directions:
-          _translator_tab(gradio, entry, ema)
-        else:
-          _sampler_tab(gradio, entry, ema)
+        tab = _translator_tab if entry.run.game.directions else _sampler_tab
+        tab(gradio, entry, ema)
   return blocks
 
 
@@ -98,8 +90,8 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
           sources=["upload", "clipboard"],
           elem_classes="pixels",
         )
-        # The path as it is: opening it, and its errors, are ours. Gradio would
-        # forget it in an update of more than the value.
+        # The path alone, since opening it, and its errors, are ours. Gradio
+        # would forget this in an update of more than the value.
         upload.preprocess = lambda payload: payload and payload.path
       with gradio.Tab("Draw"):
         sketch = gradio.Sketchpad(
@@ -142,9 +134,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
         message,
       ]
 
-  def translate_again(
-    path: str | None, sketch: Any, sketched: bool, name: str
-  ) -> tuple[Any, ...]:
+  def translate_again(path: str | None, sketch: Any, sketched: bool, name: str):
     if sketched:
       return translate_sketch(sketch, name)
     return translate_upload(path, name)
@@ -167,20 +157,15 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
 
 def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   run = entry.run
-  points = data.mixture(run.config.data) is not None
   sample = demo_models.sampler(run, ema)
   bound = 4.0 if run.config.latent == "normal" else 1.0
+  most = demo_models.SAMPLES
+  count = most if data.mixture(run.config.data) else 16
   with gradio.Row():
     with gradio.Column():
       values = [
         gradio.Number(0, label="seed", precision=0),
-        gradio.Slider(
-          1,
-          demo_models.SAMPLES,
-          demo_models.SAMPLES if points else 16,
-          step=1,
-          label="count",
-        ),
+        gradio.Slider(1, most, count, step=1, label="count"),
         gradio.Slider(
           bound / 40, bound, bound, label="truncation: the largest latent"
         ),
@@ -194,14 +179,9 @@ def _sampler_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   def draw(*values: Any) -> tuple[Image.Image, str]:
     return sample(*values), ""
 
-  gradio.on(  # when the page is opened, and when a value changes
-    None,
-    _with_errors(draw, 1),
-    values,
-    results,
-    show_progress="minimal",
-    trigger_mode="always_last",
-  )
+  # When the page is opened, and when a value changes.
+  options = {"show_progress": "minimal", "trigger_mode": "always_last"}
+  gradio.on(None, _with_errors(draw, 1), values, results, **options)
 
 
 def _picture(gradio: Any, label: str = "") -> Any:
@@ -216,11 +196,7 @@ def _picture(gradio: Any, label: str = "") -> Any:
 
 
 def import_gradio() -> Any:
-  """Returns the package `gradio`.
-
-  Raises:
-    InputError: where it is missing.
-  """
+  """Returns the package `gradio`; raises an `InputError` if it is missing."""
   # Before it is imported, or it would report each start.
   os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
   try:
@@ -230,16 +206,14 @@ def import_gradio() -> Any:
   return gradio
 
 
-def _write(images: Iterable[Image.Image]) -> list[str]:
+def _write(images: Sequence[Image.Image]) -> list[str]:
   """Writes images to a folder that lives as long as the process."""
   folder = pathlib.Path(tempfile.mkdtemp(prefix="jaxgan-"))
   atexit.register(shutil.rmtree, folder, ignore_errors=True)
   return demo_models.save(images, folder)
 
 
-def _with_errors(
-  function: Callable[..., tuple[Any, ...]], results: int
-) -> Callable[..., tuple[Any, ...]]:
+def _with_errors(function: _Callback, results: int) -> _Callback:
   """Wraps a callback so that an `InputError` becomes its last result."""
 
   @functools.wraps(function)
@@ -267,7 +241,7 @@ def serve(
     port: port to listen on; by default the first free one from 7860.
 
   Raises:
-    InputError: where Gradio is missing, or the address cannot be had.
+    InputError: where Gradio is missing, or cannot listen there.
   """
   gradio = import_gradio()
   if host or port:
@@ -296,8 +270,7 @@ def _check_address(host: str, port: int) -> None:
   """Refuses an address at which Gradio would try for ever."""
   try:
     family, *_, address = socket.getaddrinfo(host, port)[0]
-    with socket.create_server(address[:2], family=family):
-      pass
+    socket.create_server(address[:2], family=family).close()
   except OSError as e:
     raise InputError(
       f"cannot listen at {host}, port {port or 'any'} ({e.strerror or e}): "

@@ -27,12 +27,7 @@ def export(
   """Writes a Gradio Space to a new folder.
 
   It holds `launch/space/`, this package, and of each run a checkpoint of its
-  weights alone, without optimizers, averages or paths, with some examples.
-
-  Args:
-    entries: see `demo_models.load`.
-    folder: the folder.
-    ema: whether to use averaged weights.
+  (averaged) weights, without optimizers or paths, with some examples.
 
   Raises:
     InputError: where the folder holds something or is part of what is copied,
@@ -49,33 +44,25 @@ def export(
     if names.count(name) > 1:
       raise InputError(f"two runs are named {name}: rename the folder of one")
   with new_folder(folder, "--export") as partial:
-    _write(entries, names, partial, ema)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(TEMPLATE, partial, ignore=ignore, dirs_exist_ok=True)
+    shutil.copytree(PACKAGE, partial / "jaxgan", ignore=ignore)
+    with (partial / "README.md").open("a") as card:
+      for name, entry in zip(names, entries, strict=True):
+        card.write(f"* `{name}`: {demo_models.describe(entry.run)}.\n")
+        _write(entry, partial / "runs" / name, ema)
 
 
-def _write(
-  entries: Sequence[Entry],
-  names: Sequence[str],
-  folder: pathlib.Path,
-  ema: bool,
-) -> None:
-  ignore = shutil.ignore_patterns("__pycache__")
-  shutil.copytree(TEMPLATE, folder, ignore=ignore, dirs_exist_ok=True)
-  shutil.copytree(PACKAGE, folder / "jaxgan", ignore=ignore)
-  card = folder / "README.md"
-  lines = [card.read_text()]
-  for name, entry in zip(names, entries, strict=True):
-    workdir = folder / "runs" / name
-    lines.append(f"* `{name}`: {demo_models.describe(entry.run)}.\n")
-    for domain in {x.source for x in entry.run.game.directions}:
-      examples = workdir / "examples" / domain
-      examples.mkdir(parents=True)
-      demo_models.save(demo_models.examples(entry, domain), examples)
-    config, state = _slim(entry.run, ema)
-    with checkpoint.open_manager(workdir) as manager:
-      checkpoint.save(manager, state, config)
-    for path in workdir.rglob("commit_success.txt"):
-      path.write_text("")  # it would tell where that was written
-  card.write_text("".join(lines))
+def _write(entry: Entry, workdir: pathlib.Path, ema: bool) -> None:
+  for domain in {x.source for x in entry.run.game.directions}:
+    examples = workdir / "examples" / domain
+    examples.mkdir(parents=True)
+    demo_models.save(demo_models.examples(entry, domain), examples)
+  config, state = _slim(entry.run, ema)
+  with checkpoint.open_manager(workdir) as manager:
+    checkpoint.save(manager, state, config)
+  for path in workdir.rglob("commit_success.txt"):
+    path.write_text("")  # it would tell where that was written
 
 
 def _slim(run: RestoredRun, ema: bool) -> tuple[ConfigDict, Any]:
@@ -86,21 +73,15 @@ def _slim(run: RestoredRun, ema: bool) -> tuple[ConfigDict, Any]:
     if key.split(".")[-1] in ("path", "workdir"):
       config.update_from_flattened_dict({key: ""})
   config.inception = ""
+  sgd = {"name": "sgd", "learning_rate": 1e-3}
   for player in config.optimizers:
-    config.optimizers[player] = ConfigDict(
-      {"name": "sgd", "learning_rate": 1e-3}
-    )
-  algorithm = algorithms.create(config)
+    config.optimizers[player] = ConfigDict(sgd)
+  game = algorithms.create(config)
   params, model_state = sampling_variables(run.state, ema)
   return config, run.state.replace(
     params=params,
     model_state=model_state,
-    opt_state={
-      player: optimizer.init(params[player])
-      for player, optimizer in algorithm.optimizers.items()
-    },
-    ema_params={player: params[player] for player in algorithm.averaged},
-    ema_model_state={
-      player: model_state[player] for player in algorithm.averaged
-    },
+    opt_state={x: y.init(params[x]) for x, y in game.optimizers.items()},
+    ema_params={player: params[player] for player in game.averaged},
+    ema_model_state={player: model_state[player] for player in game.averaged},
   )

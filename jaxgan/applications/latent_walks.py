@@ -42,10 +42,7 @@ def walks(
 def _generate(
   run: RestoredRun, variables: Any, first: Batch, latents: jax.Array
 ) -> np.ndarray:
-  """Returns images `[A, B, H, W, C]` of latents `[A, B, Z]`.
-
-  All other inputs, such as labels, stay those of `first`, `[A, ...]`.
-  """
+  """Returns `[A, B, H, W, C]` of latents `[A, B, Z]`, else the first inputs."""
   generate = sampling.generator(run.game)
   variables = devices.replicate(variables)
   rows, columns = latents.shape[:2]

@@ -7,7 +7,7 @@ import json
 import pathlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,8 +23,7 @@ from jaxgan.viewing import pictures
 # What may differ in evaluations whose figures can be compared. Where the data
 # lies says nothing: its digest does.
 _NOT_PROTOCOL = re.compile(
-  r"step$|versions\..*|(.*\.)?data\.(.*\.)?"
-  r"(path|flip|crop|dequantize|margin)$"
+  r"step$|versions\..*|(.*\.)?data\.(.*\.)?(path|flip|crop|dequantize|margin)$"
 )
 
 
@@ -49,21 +48,15 @@ class Entry(NamedTuple):
 
 
 def read_all(folders: Sequence[str]) -> list[Entry]:
-  """Returns the runs in folders; warns of folders that hold none.
-
-  Raises:
-    InputError: where none of the folders holds a run.
-  """
-  resolved = {pathlib.Path(folder).resolve(): folder for folder in folders}
-  names = [path.name for path in resolved]
-  entries = []
-  for folder, name in zip(resolved.values(), names, strict=True):
-    path = pathlib.Path(folder)
+  """Returns the runs in folders, at least one; warns of folders without."""
+  paths = {x.resolve(): x for x in map(pathlib.Path, folders)}
+  names, entries = [path.name for path in paths], []
+  for name, path in zip(names, paths.values(), strict=True):
     entry = read(path, name if names.count(name) == 1 else str(path))
-    if entry is None:
-      _warn(f"{path} holds no run")
-    else:
+    if entry:
       entries.append(entry)
+    else:
+      _warn(f"{path} holds no run")
   if not entries:
     raise InputError("none of the folders holds a run")
   return entries
@@ -89,39 +82,28 @@ def read(workdir: pathlib.Path, name: str) -> Entry | None:
     _warn(f"{workdir}: evaluation.json is not one of jaxgan.evaluate")
     evaluation = {}
   samples = sorted((workdir / "samples").glob("*.png"))
-  entry = Entry(
-    name,
-    flatten(config),
-    parameters,
-    rows(workdir),
-    evaluation,
-    samples[-1].read_bytes() if samples else None,
-  )
-  return entry if any(entry[1:]) else None
+  picture = samples[-1].read_bytes() if samples else None
+  contents = flatten(config), parameters, rows(workdir), evaluation, picture
+  return Entry(name, *contents) if any(contents) else None
 
 
 def _is_evaluation(evaluation: Mapping[str, Any]) -> bool:
-  """Whether the entries that the tables show are there."""
+  """Returns whether the entries that the tables show are there."""
   metrics = evaluation.get("metrics", {})
-  return (
-    isinstance(evaluation.get("protocol", {}), dict)
-    and isinstance(metrics, dict)
-    and all(
-      isinstance(metric, dict)
-      and all(
-        isinstance(metric.get(key, ""), int | float | None)
-        for key in ("value", "real")
-      )
-      for metric in metrics.values()
-    )
+  if not isinstance(evaluation.get("protocol", {}), dict):
+    return False
+  return isinstance(metrics, dict) and all(
+    isinstance(metric, dict)
+    and isinstance(metric.get("value", ""), int | float | None)
+    and isinstance(metric.get("real", ""), int | float | None)
+    for metric in metrics.values()
   )
 
 
 def tables(entries: Sequence[Entry]) -> list[tuple[str, list[list[str]]]]:
   """Returns the tables of a comparison, with their titles."""
-  groups = protocols(entries)
+  groups, seeds = protocols(entries), same_but_seed(entries)
   titled = [("Results", results(entries))]
-  seeds = same_but_seed(entries)
   if len(seeds) < len(entries):
     title = "Over seeds: mean (lowest to highest)"
     titled.append((title, over_seeds(seeds)))
@@ -137,27 +119,22 @@ def tables(entries: Sequence[Entry]) -> list[tuple[str, list[list[str]]]]:
 
 def results(entries: Sequence[Entry]) -> list[list[str]]:
   """Returns a row for each run, and one for real images of each protocol."""
-  names = _names(entries)
-  groups = protocols(entries)
+  names, groups = _headings(entries), protocols(entries)
   letters = {id(e): chr(65 + i) for i, g in enumerate(groups) for e in g}
   head = ["run", "protocol", "steps", "time", "parameters"]
-  table = [head + _directions(names, entries)]
+  table = [[*head, *names.values()]]
   for entry in entries:
     last = entry.rows[-1]["step"] if entry.rows else "-"
     evaluated = entry.evaluation.get("protocol", {}).get("step", last)
-    table.append(
-      [
-        entry.name,
-        letters.get(id(entry), "not evaluated"),
-        f"{last} (evaluated: {evaluated})" if evaluated != last else str(last),
-        _duration(_seconds(entry.rows)),
-        f"{entry.parameters:,}" if entry.parameters else "-",
-        *(_show(_metrics(entry).get(n, {}).get("value")) for n in names),
-      ]
-    )
+    row = [entry.name, letters.get(id(entry), "not evaluated"), str(last)]
+    if evaluated != last:
+      row[-1] += f" (evaluated: {evaluated})"
+    row.append(_duration(_seconds(entry.rows)))
+    row.append(f"{entry.parameters:,}" if entry.parameters else "-")
+    table.append(row + [_show(_value(entry, n)) for n in names])
   for i, group in enumerate(groups):
-    real = [_metrics(group[0]).get(n, {}).get("real") for n in names]
-    table.append(["real, held out", chr(65 + i), "", "", "", *map(_show, real)])
+    real = [_show(_value(group[0], n, "real")) for n in names]
+    table.append(["real, held out", chr(65 + i), "", "", "", *real])
   if len(groups) < 2 and len(letters) == len(entries):
     table = [row[:1] + row[2:] for row in table]
   return table
@@ -165,54 +142,55 @@ def results(entries: Sequence[Entry]) -> list[list[str]]:
 
 def same_but_seed(entries: Sequence[Entry]) -> list[list[Entry]]:
   """Groups the runs whose configs and protocols differ in the seed only."""
-  groups: dict[str, list[Entry]] = {}
-  for entry in entries:
+
+  def key(entry: Entry) -> Any:
     config = {k: v for k, v in entry.config.items() if k != "seed"}
     evaluated = entry.evaluation.get("protocol", {}).get("step")
-    same = [config, _protocol(entry), evaluated] if config else entry.name
-    key = json.dumps(same, sort_keys=True)
-    groups.setdefault(key, []).append(entry)
-  return list(groups.values())
+    return [config, _protocol(entry), evaluated] if config else entry.name
+
+  return _grouped(entries, key)
 
 
 def over_seeds(groups: Sequence[Sequence[Entry]]) -> list[list[str]]:
   """Returns a row of results for each group, over its seeds."""
-  everyone = [entry for group in groups for entry in group]
-  names = _names(everyone)
-  table = [["runs", "seeds", "time", *_directions(names, everyone)]]
+  names = _headings([entry for group in groups for entry in group])
+  table = [["runs", "seeds", "time", *names.values()]]
   for group in groups:
     seeds = {entry.config.get("seed") for entry in group}
     seconds = [s for s in (_seconds(entry.rows) for entry in group) if s]
     mean = sum(seconds) / max(len(seconds), 1)
     row = [_group(group), str(len(seeds)), _duration(mean)]
-    for metric in names:
-      values = [_metrics(e).get(metric, {}).get("value") for e in group]
-      if None in values:
-        row.append("-")
-      elif min(values) == max(values):
-        row.append(_show(values[0]))
-      else:
-        low, mean, high = min(values), sum(values) / len(values), max(values)
-        row.append(f"{_show(mean)} ({_show(low)} to {_show(high)})")
+    for name in names:
+      values = [_value(entry, name) for entry in group]
+      cell = "-"
+      if None not in values:
+        low, high = _show(min(values)), _show(max(values))
+        mean = _show(sum(values) / len(values))
+        cell = f"{mean} ({low} to {high})" if low != high else low
+      row.append(cell)
     table.append(row)
   return table
 
 
 def protocols(entries: Sequence[Entry]) -> list[list[Entry]]:
-  """Groups the evaluated runs that were measured in the same way."""
+  """Groups the evaluated runs of the same protocol."""
+  return _grouped((entry for entry in entries if _metrics(entry)), _protocol)
+
+
+def _grouped(
+  entries: Iterable[Entry], key: Callable[[Entry], Any]
+) -> list[list[Entry]]:
   groups: dict[str, list[Entry]] = {}
   for entry in entries:
-    if _metrics(entry):
-      key = json.dumps(_protocol(entry), sort_keys=True)
-      groups.setdefault(key, []).append(entry)
+    text = json.dumps(key(entry), sort_keys=True)
+    groups.setdefault(text, []).append(entry)
   return list(groups.values())
 
 
 def differences(columns: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
   """Returns a row for each key in which flat mappings differ."""
-  keys = sorted({key for values in columns.values() for key in values})
   table = [["", *columns]]
-  for key in keys:
+  for key in sorted({key for values in columns.values() for key in values}):
     cells = [str(values.get(key, "-")) for values in columns.values()]
     if len(set(cells)) > 1:
       table.append([key, *cells])
@@ -228,9 +206,7 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
 
 def page(entries: Sequence[Entry]) -> str:
   """Returns the comparison as an HTML page that needs no other file."""
-  body = "".join(
-    f"<h2>{title}</h2>{_table(table)}" for title, table in tables(entries)
-  )
+  body = "".join(f"<h2>{x}</h2>{_table(table)}" for x, table in tables(entries))
   curves = {e.name: e.rows for e in entries if e.rows}
   if curves:
     plot = io.BytesIO()
@@ -263,11 +239,11 @@ img {{ max-width: 100%; }}
 
 
 def _table(table: Sequence[Sequence[str]]) -> str:
-  def row(cells: Sequence[str], tag: str) -> str:
-    return "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+  def row(cells: Sequence[str], tag: str = "td") -> str:
+    cells = (f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+    return f"<tr>{''.join(cells)}</tr>"
 
-  lines = [row(table[0], "th"), *(row(cells, "td") for cells in table[1:])]
-  return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+  return f"<table>{row(table[0], 'th')}{''.join(map(row, table[1:]))}</table>"
 
 
 def _image(png: bytes, name: str) -> str:
@@ -279,26 +255,24 @@ def _metrics(entry: Entry) -> Mapping[str, Mapping[str, Any]]:
   return entry.evaluation.get("metrics", {})
 
 
+def _value(entry: Entry, metric: str, key: str = "value") -> float | None:
+  return _metrics(entry).get(metric, {}).get(key)
+
+
 def _group(group: Sequence[Entry]) -> str:
   """Returns a name for the runs of one config."""
   first, last = group[0].name, group[-1].name
   return first if len(group) == 1 else f"{first} to {last}"
 
 
-def _names(entries: Sequence[Entry]) -> list[str]:
-  """Returns the names of all their metrics."""
-  return list(dict.fromkeys(name for e in entries for name in _metrics(e)))
-
-
-def _directions(names: Sequence[str], entries: Sequence[Entry]) -> list[str]:
-  """Adds to the names of metrics an arrow to where they are better."""
+def _headings(entries: Sequence[Entry]) -> dict[str, str]:
+  """Returns their metrics, each with an arrow to where it is better."""
   arrows = {True: " ↓", False: " ↑", None: ""}
-  lower = {
-    name: metric.get("lower_is_better")
+  return {
+    name: name + arrows[metric.get("lower_is_better")]
     for entry in entries
     for name, metric in _metrics(entry).items()
   }
-  return [name + arrows[lower[name]] for name in names]
 
 
 def _protocol(entry: Entry) -> dict[str, Any]:
@@ -311,7 +285,7 @@ def _show(value: float | None) -> str:
 
 
 def _seconds(rows: Sequence[Mapping[str, float]]) -> float:
-  """Returns the time of the steps, from their rates; 0 if unknown."""
+  """Returns the time of the steps, by their rates; 0 if unknown."""
   seconds, last = 0.0, 0
   for row in rows:
     if rate := row.get("steps_per_second"):
@@ -326,17 +300,15 @@ def _duration(seconds: float) -> str:
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:
-  if not path.exists():
-    return {}
   try:
-    contents = json.loads(path.read_text())
+    contents = json.loads(path.read_text()) if path.exists() else {}
   except (OSError, ValueError) as e:
     _warn(f"{path} cannot be read: {first_line(e)}")
     return {}
-  if not isinstance(contents, dict):
-    _warn(f"{path} holds no keys and values")
-    return {}
-  return contents
+  if isinstance(contents, dict):
+    return contents
+  _warn(f"{path} holds no keys and values")
+  return {}
 
 
 def _warn(text: str) -> None:

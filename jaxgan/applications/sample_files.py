@@ -6,37 +6,31 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
 from jaxgan import data
-from jaxgan.applications import latent_walks, neighbours
+from jaxgan.applications import latent_walks
 from jaxgan.engine.files import new_folder
 from jaxgan.errors import InputError
-from jaxgan.evaluation import sampling
+from jaxgan.evaluation import feature_nets, sampling
 from jaxgan.evaluation.restored import RestoredRun
 from jaxgan.game import sampling_variables
 from jaxgan.viewing import pictures
 
 # By kind, how many by default.
 COUNTS = {
-  "grid": 64,
-  "interpolation": 8,
-  "walk": 8,
-  "neighbours": 8,
-  "folder": 10_000,
-}
+  "grid": 64, "interpolation": 8, "walk": 8, "neighbours": 8, "folder": 10_000
+}  # fmt: skip
 _SUFFIXES = {"walk": ".gif", "folder": ""}
+_NEIGHBOURS = 7  # of an image
 _MAX_IMAGES = 1000  # or points of one picture, or frames
 
 
 def check(
   kind: str, output: str | None, count: int | None, frames: int
 ) -> None:
-  """Checks flags that need no run to be checked; see `write`.
-
-  Raises:
-    InputError: where they cannot work.
-  """
+  """Refuses arguments of `write` that cannot work with any run."""
   if not output:
     raise InputError("give --output, what to write")
   suffix = _SUFFIXES.get(kind, ".png")
@@ -74,8 +68,8 @@ def write(
     frames: images from one to the next, for "interpolation" and "walk".
     seed: of the latents.
     ema: whether to use averaged weights.
-    inception: see `feature_nets.create`.
-    classifier: see `feature_nets.create`.
+    inception: see `feature_nets.create`, also for `classifier`.
+    classifier: folder of a run.
 
   Raises:
     InputError: where the run has no such samples.
@@ -90,20 +84,22 @@ def write(
   output.parent.mkdir(parents=True, exist_ok=True)
   if kind == "folder":
     write_folder(sample(variables, count), count, output)
-  elif kind == "walk":
+    return
+  if kind == "walk":
     walks = latent_walks.walks(run, variables, seed, count, frames)
     grids = [pictures.grid(images) for images in walks.swapaxes(0, 1)]
     pictures.animate(grids, output, milliseconds=80, rest=80)
-  elif kind == "interpolation":
+    return
+  if kind == "interpolation":
     rows = latent_walks.interpolations(run, variables, seed, count, frames)
-    _save_rows(rows, output)
   else:
     images = np.concatenate(list(map(np.asarray, sample(variables, count))))
     if kind == "grid":
       pictures.picture({"generated": images}, mixture).save(output)
-    else:
-      rows = neighbours.nearest(run, images, inception, classifier)
-      _save_rows(rows, output)
+      return
+    rows = nearest(run, images, inception, classifier)
+  images = rows.reshape(-1, *rows.shape[2:])
+  pictures.grid(images, columns=rows.shape[1]).save(output)
 
 
 def write_folder(
@@ -125,6 +121,38 @@ def write_folder(
         bar.update()
 
 
-def _save_rows(rows: np.ndarray, output: pathlib.Path) -> None:
-  images = rows.reshape(-1, *rows.shape[2:])
-  pictures.grid(images, columns=rows.shape[1]).save(output)
+def nearest(
+  run: RestoredRun,
+  images: np.ndarray,
+  inception: str = "",
+  classifier: str = "",
+) -> np.ndarray:
+  """Returns samples, each before its nearest training images in feature space.
+
+  Images are uint8 `[B, H, W, C]`, and the result `[B, 1 + 7, H, W, C]`. See
+  `feature_nets.create` for `inception` and `classifier`.
+  """
+  net = feature_nets.create(run.config.data, inception, classifier)
+
+  def embed(batch: np.ndarray) -> np.ndarray:
+    return np.asarray(net.apply(net.variables, batch)[0])[: len(batch)]
+
+  features = np.concatenate([embed(x) for x in sampling.batches(images)])
+  source = data.create(run.config.data)
+  distances = np.zeros((len(features), 0))
+  indices = np.zeros((len(features), 0), int)
+  options = {"desc": "training images", "unit": "image", "leave": False}
+  with tqdm(total=len(source), **options) as bar:
+    for part in sampling.batches(np.arange(len(source))):
+      # The nearest so far and those of this batch, of which some stay.
+      others = cdist(features, embed(source[part]["image"]))
+      distances = np.concatenate([distances, others], axis=1)
+      repeated = np.broadcast_to(part, others.shape)
+      indices = np.concatenate([indices, repeated], axis=1)
+      order = np.argsort(distances, axis=1, kind="stable")[:, :_NEIGHBOURS]
+      distances = np.take_along_axis(distances, order, 1)
+      indices = np.take_along_axis(indices, order, 1)
+      bar.update(len(part))
+  neighbours = source[indices.reshape(-1)]["image"]
+  neighbours = neighbours.reshape(*indices.shape, *images.shape[1:])
+  return np.concatenate([images[:, None], neighbours], axis=1)

@@ -1,7 +1,6 @@
 """Times a config's training step on random images of its shape.
 
-So no data is needed. Beside the time stands what the machine can do: the rate
-of a large matrix product, measured between the steps.
+Beside it, between the steps, the machine's rate of a large matrix product.
 """
 
 import statistics
@@ -35,11 +34,10 @@ class CompiledStep(NamedTuple):
     play: makes a number of steps and waits for the last.
     images: number of real images that one step takes.
     parameters: number of parameters of all players.
-    flops: operations of its convolutions and matrix products, an addition and
-      a multiplication counting two, on all devices together.
+    flops: additions and multiplications of its convolutions and matrix
+      products, on all devices together.
     compile_seconds: time from tracing to an executable.
-    memory: bytes of the device that hold the step's arguments, results and
-      temporary values.
+    memory: bytes of a device for arguments, results and temporary values.
   """
 
   play: Callable[[int], None]
@@ -67,7 +65,7 @@ def compile_step(config: ConfigDict) -> CompiledStep:
   init, _ = algorithms.initial_state(config, game)
   first = source[np.arange(min(64, len(source)))]
   state = init(jax.random.key(config.seed), unaugmented(first, config.data))
-  flops = _step_flops(config, game, step, state, source)
+  flops = _step_flops(config, game, step, state, source) * jax.device_count()
   parameters = optax.tree.size(state.params)
   pipeline = input_pipeline.create(source, config, updates, mapping)
   mapped = pipeline.map_step(step)
@@ -83,17 +81,10 @@ def compile_step(config: ConfigDict) -> CompiledStep:
       state, _ = compiled(state, batch)
     jax.block_until_ready(state)
 
-  return CompiledStep(
-    play,
-    config.batch_size * updates,
-    parameters,
-    flops * jax.device_count(),
-    seconds,
-    usage.argument_size_in_bytes
-    + usage.output_size_in_bytes
-    + usage.temp_size_in_bytes
-    - usage.alias_size_in_bytes,
-  )
+  memory = usage.argument_size_in_bytes + usage.output_size_in_bytes
+  memory += usage.temp_size_in_bytes - usage.alias_size_in_bytes
+  images = config.batch_size * updates
+  return CompiledStep(play, images, parameters, flops, seconds, memory)
 
 
 def _random_source(config: ConfigDict) -> ArraySource:
@@ -102,8 +93,7 @@ def _random_source(config: ConfigDict) -> ArraySource:
   arrays = {"label": np.zeros(count, np.int32)}
   for key, shape in data.example_shapes(config.data).items():
     if len(shape) == 3:
-      sides = [side + margin for side in shape[:2]]
-      stored = count, *sides, shape[2]
+      stored = count, shape[0] + margin, shape[1] + margin, shape[2]
       arrays[key] = rng.integers(256, size=stored, dtype=np.uint8)
     else:
       arrays[key] = rng.normal(size=(count, *shape)).astype(np.float32)
@@ -126,7 +116,7 @@ def _step_flops(
   flops = count_flops(step, state, batch)
   if game.directions:
     # The generator's turn begins with the translations of its minibatch that
-    # `before` made, which are computed once.
+    # `prepare_step` returns, which are computed once.
     floats = {
       key: jnp.zeros((updates, share, *shape))
       for key, shape in data.example_shapes(config.data).items()
@@ -157,15 +147,12 @@ def _flops(jaxpr: Any) -> float:
       depth = np.prod([eqn.invars[0].aval.shape[i] for i in contracted])
       total += 2 * shape.prod() * depth
     elif eqn.primitive.name == "conv_general_dilated":
-      kernel, numbers = (
-        eqn.invars[1].aval.shape,
-        eqn.params["dimension_numbers"],
-      )
-      depth = np.prod(kernel) / kernel[numbers.rhs_spec[0]]
+      kernel = eqn.invars[1].aval.shape
+      outputs = kernel[eqn.params["dimension_numbers"].rhs_spec[0]]
+      depth = np.prod(kernel) / outputs
       total += 2 * shape.prod() * depth / np.prod(eqn.params["lhs_dilation"])
-    for value in jax.tree.leaves(
-      list(eqn.params.values()), is_leaf=lambda x: hasattr(x, "eqns")
-    ):
+    values = list(eqn.params.values())
+    for value in jax.tree.leaves(values, is_leaf=lambda x: hasattr(x, "eqns")):
       inner = getattr(value, "jaxpr", value)
       if hasattr(inner, "eqns"):
         total += _flops(inner) * eqn.params.get("length", 1)
@@ -191,9 +178,7 @@ def peak(dtype: str, seconds: float = 0.5) -> float:
 def steps_for(play: Callable[[int], None], seconds: float) -> int:
   """Returns how many steps take about so long, after one that warms up."""
   play(1)
-  start = time.perf_counter()
-  play(1)
-  return max(1, round(seconds / (time.perf_counter() - start)))
+  return max(1, round(seconds / time_of(play, 1)))
 
 
 def time_of(play: Callable[[int], None], steps: int) -> float:

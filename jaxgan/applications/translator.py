@@ -20,15 +20,17 @@ from PIL import Image
 from tqdm import tqdm
 
 from jaxgan import data
+from jaxgan.checks import one_of
 from jaxgan.data import folders, images
 from jaxgan.data.pixels import to_float, to_uint8
 from jaxgan.engine.files import refuse_contents
 from jaxgan.errors import InputError
 from jaxgan.evaluation.restored import RestoredRun
-from jaxgan.game import Batch, Direction, sampling_variables
+from jaxgan.game import Direction, sampling_variables
 
 _MAX_PIXELS = 1 << 22  # of an image for the network
 
+_Size = tuple[int, int]  # width and height
 # From float images `[1, H, W, C]` to uint8 ones, and the similarity, if any.
 _Network = Callable[[jax.typing.ArrayLike], tuple[jax.Array, jax.Array | None]]
 
@@ -38,8 +40,8 @@ class Translation(NamedTuple):
 
   Attributes:
     image: the translation.
-    similarity: the cosine of the angle between its features and those of what
-      it was made from; None where the run has no such features.
+    similarity: the cosine of the angle between its features and the source's;
+      None where the run has none.
   """
 
   image: Image.Image
@@ -56,26 +58,26 @@ def create(
 ) -> Callable[[Image.Image], Translation]:
   """Returns a function that translates an image.
 
-  It takes what `images.open_image` returns for the channels of the run, and
-  raises an `InputError` where an image is too small or too large.
+  It takes images as `images.open_image` returns them for `channels`, and
+  raises an `InputError` where one is too small or too large.
 
   Args:
-    run: the run.
+    run: one that translates.
     direction: the name of one of `Game.directions`.
     seed: of the noise, where there is any; the same for every image.
     ema: whether to use averaged weights.
     deterministic: whether to leave the noise out, and use the running
       statistics of batch norm.
-    native: whether the network sees images as they are. By default it sees them
-      at the size at which the shorter side is that of the training images.
+    native: whether the network sees images as they are, not at the scale of the
+      training images.
 
   Raises:
     InputError: where the run does not translate in this direction.
   """
-  source = find_direction(run, direction).source
-  height, width, channels = data.example_shapes(run.config.data)[source]
-  domain = data.domain(run.config.data, source)
-  network = _network(run, direction, seed, ema, deterministic)
+  chosen = find_direction(run, direction)
+  height, width, channels = data.example_shapes(run.config.data)[chosen.source]
+  domain = data.domain(run.config.data, chosen.source)
+  network = _network(run, chosen, seed, ema, deterministic)
   larger = jax.ShapeDtypeStruct((1, 2 * height, 2 * width, channels), "float32")
   translation, _ = jax.eval_shape(network, larger)
   size = width, height
@@ -100,10 +102,7 @@ def find_direction(run: RestoredRun, name: str) -> Direction:
       f"a run of {run.config.algorithm!r} does not translate images: give one "
       "of cyclegan, pix2pix, l1_translation or dtn"
     )
-  if name not in directions:
-    raise InputError(
-      f"direction={name!r}: this run knows {', '.join(directions)}"
-    )
+  one_of("direction", name, directions)
   return directions[name]
 
 
@@ -114,28 +113,31 @@ def channels(run: RestoredRun, direction: str) -> int:
 
 
 def _network(
-  run: RestoredRun, direction: str, seed: int, ema: bool, deterministic: bool
+  run: RestoredRun,
+  direction: Direction,
+  seed: int,
+  ema: bool,
+  deterministic: bool,
 ) -> _Network:
-  game, chosen = run.game, find_direction(run, direction)
-  inputs = {}
+  game, inputs = run.game, {}
   if game.inputs and not deterministic:
     inputs = game.inputs(jax.random.key(seed)[None])
 
   @jax.jit
-  def translate(variables: Any, batch: Batch) -> tuple[Any, ...]:
-    translation = to_uint8(game.sample(*variables, batch)[chosen.output])
+  def translate(variables: Any, images: jax.Array) -> tuple[Any, ...]:
+    samples = game.sample(*variables, {**inputs, direction.source: images})
+    translation = to_uint8(samples[direction.output])
     if game.embed is None:
       return translation, None
-    both = batch[chosen.source], to_float(translation)
+    both = images, to_float(translation)
     features = (game.embed(*variables, x) for x in both)
     return translation, cosine_similarity(*features)
 
-  variables = sampling_variables(run.state, ema)
-  return lambda images: translate(variables, {**inputs, chosen.source: images})
+  return partial(translate, sampling_variables(run.state, ema))
 
 
 def _translate(
-  network: _Network, pixels: np.ndarray, size: tuple[int, int]
+  network: _Network, pixels: np.ndarray, size: _Size
 ) -> Translation:
   """Translates uint8 `[H, W, C]` to an image of a size."""
   (pixels,), similarity = jax.device_get(network(to_float(pixels[None])))
@@ -146,34 +148,25 @@ def _translate(
 
 
 def _translate_center(
-  network: _Network,
-  training_size: tuple[int, int],
-  domain: ConfigDict,
-  image: Image.Image,
+  network: _Network, training: _Size, domain: ConfigDict, image: Image.Image
 ) -> Translation:
   """Translates the central part, for a network of one size."""
   inner = [side + 2 * domain.pad for side in image.size]
-  scale = min(x / y for x, y in zip(inner, training_size, strict=True))
-  size = tuple(max(1, round(side * scale)) for side in training_size)
-  return _translate(
-    network, images.crop_and_resize(image, "the image", domain), size
-  )
+  scale = min(x / y for x, y in zip(inner, training, strict=True))
+  size = tuple(max(1, round(side * scale)) for side in training)
+  pixels = images.crop_and_resize(image, "the image", domain)
+  return _translate(network, pixels, size)
 
 
 def _translate_all(
-  network: _Network,
-  training_size: tuple[int, int],
-  pad: int,
-  native: bool,
-  image: Image.Image,
+  network: _Network, training: _Size, pad: int, native: bool, image: Image.Image
 ) -> Translation:
-  """Translates all of an image, at the scale of training or its own."""
+  """Translates all of an image, at the scale of training or as it is."""
   size = network_size = image.size
   if not native:
-    # As in training, where images lose or get a border and are then cut to the
-    # shape of these.
+    # As in training, where images lose or get a border and are then cut.
     inner = [max(1, side + 2 * pad) for side in size]
-    scale = max(x / y for x, y in zip(training_size, inner, strict=True))
+    scale = max(x / y for x, y in zip(training, inner, strict=True))
     network_size = tuple(max(1, round(side * scale)) for side in size)
   across, down = network_size
   if across * down > _MAX_PIXELS:
@@ -199,18 +192,14 @@ def match_files(
     if target.suffix.lower() in folders.SUFFIXES or target.is_file():
       raise InputError(f"output={target}: give a folder, as input is one")
     if target.resolve().is_relative_to(source.resolve()):
-      raise InputError(
-        f"output={target} lies in the input: give another folder"
-      )
+      raise InputError(f"output={target} lies in the input: give another")
     refuse_contents(target, "--output")
     return [(p, target / p.relative_to(source)) for p in folders.paths(source)]
   if not source.is_file():
     raise InputError(f"input={source}: no such image or folder")
   if target.suffix.lower() not in folders.SUFFIXES:
-    raise InputError(
-      f"output={target}: give a name that ends in one of "
-      f"{', '.join(folders.SUFFIXES)}"
-    )
+    suffixes = ", ".join(folders.SUFFIXES)
+    raise InputError(f"output={target}: give a name that ends in {suffixes}")
   if target.exists():
     problem = "is the input" if target.samefile(source) else "exists"
     raise InputError(f"output={target} {problem}: give another name")
@@ -222,15 +211,12 @@ def translate_files(
   channels: int,
   files: Sequence[tuple[pathlib.Path, pathlib.Path]],
 ) -> list[str]:
-  """Writes the translations of image files.
+  """Writes translations of files, and returns a message for each failure.
 
   Args:
     translate: see `create`.
     channels: of the images that it takes.
     files: see `match_files`.
-
-  Returns:
-    What is wrong with the files that could not be translated.
   """
   errors = []
   for source, target in tqdm(files, unit="image", disable=len(files) == 1):
@@ -240,8 +226,7 @@ def translate_files(
       target.parent.mkdir(parents=True, exist_ok=True)
       translation.image.save(target, quality=95)
     except InputError as e:
-      named = str(source) in str(e)
-      errors.append(str(e) if named else f"{source}: {e}")
+      errors.append(str(e) if str(source) in str(e) else f"{source}: {e}")
     except OSError as e:
       errors.append(f"{source} to {target}: {e.strerror or e}")
   return errors

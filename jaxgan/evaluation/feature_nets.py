@@ -20,7 +20,6 @@ from jaxgan.evaluation.restored import RestoredRun, load
 from jaxgan.evaluation.sampling import batch_size
 from jaxgan.game import sampling_variables
 from jaxgan.interop import weights
-from jaxgan.interop.inception import inception_variables
 from jaxgan.models import inception
 
 _NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "usps": "USPS"}
@@ -83,7 +82,7 @@ def check(
 def from_inception(file: str) -> FeatureNet:
   """Returns Inception-v3 with the weights of a file; see `weights.read`."""
   path = pathlib.Path(file)
-  variables = inception_variables(weights.read(path))
+  variables = weights.inception_variables(weights.read(path))
   module = inception.Inception()
 
   def apply(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -5,13 +5,16 @@ import io
 import os
 import pathlib
 import pickle
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgan.errors import InputError, first_line
+from jaxgan.models.inception import SIDE, Inception
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -27,9 +30,8 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   path = pathlib.Path(path)
   data = _contents(path)
   try:
-    if path.suffix == ".safetensors":
-      return _read_safetensors(data)
-    return _read_pytorch(data)
+    of_pytorch = path.suffix != ".safetensors"
+    return _read_pytorch(data) if of_pytorch else _read_safetensors(data)
   except InputError as e:
     raise InputError(f"{path}: {e}") from e
   except pickle.UnpicklingError as e:
@@ -45,49 +47,89 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     ) from e
 
 
-def named(shapes: Any, entries: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """Returns the variables of a network whose modules bear published names.
+class Tensor(NamedTuple):
+  """An entry of a file, and the path of our variable, if we have one."""
 
-  Args:
-    shapes: of the variables: convolutions, dense layers and batch norms.
-    entries: of a state dict, as `read` returns.
+  name: str
+  shape: tuple[int, ...]
+  path: tuple[str, ...] | None = None
+  optional: bool = False
+
+
+def convert(
+  entries: Mapping[str, np.ndarray], tensors: Iterable[Tensor]
+) -> dict[str, Any]:
+  """Returns our variables of the entries of a file, as `read` returns them.
 
   Raises:
     InputError: where an entry is missing, of another shape, unexpected or not
       finite.
   """
-  leaves = {"mean": "running_mean", "var": "running_var", "bias": "bias"}
-  variables, left = {}, dict(entries)
-  for path, leaf in flatten_dict(shapes).items():
-    _, *modules, last = path
-    name = ".".join([*modules, leaves.get(last, "weight")])
-    # Ours are HWIO and IO; those of PyTorch are OIHW and OI.
-    to_ours, to_theirs = {
-      4: ((2, 3, 1, 0), (3, 2, 0, 1)),
-      2: ((1, 0), (1, 0)),
-      1: ((0,), (0,)),
-    }[leaf.ndim]
-    expected = [leaf.shape[axis] for axis in to_theirs]
-    if name not in left:
-      raise InputError(f"no {name} {expected} among the weights")
-    value = left.pop(name)
-    if list(value.shape) != expected:
-      raise InputError(f"{name} is {list(value.shape)}, not {expected}")
+  rest, variables = dict(entries), {}
+  for name, shape, path, optional in tensors:
+    if optional and name not in rest:
+      continue
+    if name not in rest:
+      raise InputError(f"it has no {name} {list(shape)}")
+    value = rest.pop(name)
+    if value.shape != shape:
+      raise InputError(f"its {name} is {list(value.shape)}, not {list(shape)}")
     if not np.isfinite(value).all():
-      raise InputError(f"{name} holds values that are not finite")
-    variables[path] = value.transpose(to_ours).astype(np.float32)
-  for name, value in left.items():
+      raise InputError(f"its {name} holds values that are not finite")
+    if path:
+      # Ours are HWIO and IO; those of PyTorch are OIHW and OI, or IOHW where
+      # they are transposed, as ours are backwards.
+      value = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
+      variables[path] = np.ascontiguousarray(value, np.float32)
+  for name, value in rest.items():
     if not name.endswith(".num_batches_tracked"):
-      raise InputError(f"{name} {list(value.shape)} is unexpected")
+      raise InputError(
+        f"its {name} {list(value.shape)} is unexpected: such a network has none"
+      )
   return unflatten_dict(variables)
 
 
-def sha256(path: str | os.PathLike) -> str:
-  """Returns the digest of a file, in hexadecimal.
+def convert_named(
+  shapes: Any, entries: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+  """Converts the entries of a network whose modules bear published names.
+
+  Args:
+    shapes: of our variables: convolutions, dense layers and batch norms.
+    entries: see `convert`, also for what it raises.
+  """
+  leaves = {"mean": "running_mean", "var": "running_var", "bias": "bias"}
+  tensors = []
+  for path, leaf in flatten_dict(shapes).items():
+    name = ".".join([*path[1:-1], leaves.get(path[-1], "weight")])
+    shape = (*leaf.shape[-2:][::-1], *leaf.shape[:-2])
+    tensors.append(Tensor(name, shape, path))
+  return convert(entries, tensors)
+
+
+def inception_variables(entries: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """Returns the variables of `Inception` for the weights that define FID.
+
+  Args:
+    entries: such as `Mixed_5b.branch1x1.conv.weight [64, 192, 1, 1]`.
 
   Raises:
-    InputError: where it cannot be read.
+    InputError: see `convert`.
   """
+  images = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
+  shapes = jax.eval_shape(Inception().init, jax.random.key(0), images)
+  entries = {name: x for name, x in entries.items() if name != "fc.bias"}
+  try:
+    return convert_named(shapes, entries)
+  except InputError as e:
+    raise InputError(
+      f"the file does not hold the weights of FID: {e}; fetch "
+      "pt_inception-2015-12-05"
+    ) from e
+
+
+def sha256(path: str | os.PathLike) -> str:
+  """Returns a file's digest; raises an `InputError` as `read` does."""
   return hashlib.sha256(_contents(pathlib.Path(path))).hexdigest()
 
 

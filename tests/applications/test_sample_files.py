@@ -7,7 +7,7 @@ from helpers.runs import command
 from PIL import Image
 
 from jaxgan import data, train
-from jaxgan.applications import latent_walks, neighbours, sample_files
+from jaxgan.applications import latent_walks, sample_files
 from jaxgan.errors import InputError
 from jaxgan.evaluation import feature_nets, restored, sampling
 from jaxgan.game import sampling_variables
@@ -73,7 +73,7 @@ def test_neighbours_are_the_nearest_of_all(found, monkeypatch):
   source = data.create(found[0].config.data)
   images = source[np.arange(len(source))]["image"]
   shown = images[[5, 700]]
-  rows = neighbours.nearest(found[0], shown)
+  rows = sample_files.nearest(found[0], shown)
   assert rows.shape == (2, 8, 16, 16, 1)
   embed = np.asarray(net.apply(net.variables, images)[0])
   for row, i in zip(rows, (5, 700), strict=True):

@@ -144,7 +144,7 @@ def test_every_tensor_is_checked(name, norm, tmp_path):
     saved(network, path, **{key: None})
     shapes = [list(x.shape), ["any", "any", *x.shape[2:]]]
     assert refusal(path, player_of(name)).endswith(
-      tuple(f"but has no {key} {shape}".replace("'", "") for shape in shapes)
+      tuple(f"but it has no {key} {shape}".replace("'", "") for shape in shapes)
     )
     longer = torch.zeros(*x.shape[:-1], x.shape[-1] + 1)
     saved(network, path, **{key: longer})

@@ -25,7 +25,7 @@ from jaxgan.config import differences
 from jaxgan.errors import InputError
 from jaxgan.evaluation import restored
 from jaxgan.game import sampling_variables
-from jaxgan.interop import pytorch_cyclegan, translation_runs
+from jaxgan.interop import imported_runs, pytorch_cyclegan
 
 torch = pytest.importorskip("torch")
 
@@ -40,7 +40,7 @@ def import_files(folder, networks, image_size=None):
     flag: str(saved(network, folder / f"{flag}.pth"))
     for flag, network in networks.items()
   }
-  text = translation_runs.import_files(files, folder / "run", image_size)
+  text = imported_runs.import_translation(files, folder / "run", image_size)
   return restored.load(folder / "run"), text
 
 
@@ -157,7 +157,7 @@ def test_two_unets_are_of_cyclegan(tmp_path):
   file = saved(UNet(INSTANCE, 4, downs=5), tmp_path / "net.pth")
   network = pytorch_cyclegan.read(file, "generator")
   networks = {"generator": network, "generator_back": network}
-  config = translation_runs.create_config(networks)
+  config = imported_runs.create_config(networks)
   assert config.algorithm == "cyclegan"
   assert config.generator.name == "unet" and not config.generator.dropout
   assert config.data.image_size == 32
@@ -170,7 +170,7 @@ def test_two_unets_are_of_cyclegan(tmp_path):
 def test_default_image_size(create, size, tmp_path):
   file = saved(create(BATCH, 4), tmp_path / "net.pth")
   networks = {"generator": pytorch_cyclegan.read(file, "generator")}
-  config = translation_runs.create_config(networks)
+  config = imported_runs.create_config(networks)
   assert config.data.image_size == size
   assert config.critic.width == 64 and config.critic.norm == "batch"
 
@@ -191,7 +191,7 @@ def test_command(tmp_path):
   again = command("import_torch", *arguments, cwd=tmp_path)
   assert again.returncode == 1
   assert again.stderr == (
-    "error: made/run holds a run or other files: give a new --workdir\n"
+    "error: made/run holds something: give another --workdir\n"
   )
 
 
@@ -263,7 +263,7 @@ def test_impossible_flags_are_refused(tmp_path):
     ),
     (
       ["--generator=net.pth", f"--workdir={tmp_path}"],
-      "holds a run or other files",
+      "holds something: give another --workdir",
     ),
   ):
     result = command("import_torch", *arguments, cwd=tmp_path)
