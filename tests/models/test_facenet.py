@@ -143,5 +143,5 @@ def test_other_files_are_refused(tmp_path):
   assert not (tmp_path / "run").exists()
   (tmp_path / "full").mkdir()
   (tmp_path / "full" / "file").touch()
-  with pytest.raises(InputError, match="give a new --workdir"):
+  with pytest.raises(InputError, match="give another --workdir"):
     imported_runs.import_facenet(file, tmp_path / "full")
