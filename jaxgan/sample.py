@@ -43,8 +43,8 @@ def main() -> None:
   sample_files.check(_KIND.value, _OUTPUT.value, _COUNT.value, _FRAMES.value)
   output = pathlib.Path(_OUTPUT.value)
   run = cli.restore(_WORKDIR.value, _STEP.value, _DATA_PATH.value)
-  flag_values = _KIND, _COUNT, _FRAMES, _SEED, _EMA, _INCEPTION, _CLASSIFIER
-  sample_files.write(run, output, *(flag.value for flag in flag_values))
+  options = _KIND, _COUNT, _FRAMES, _SEED, _EMA, _INCEPTION, _CLASSIFIER
+  sample_files.write(run, output, *(flag.value for flag in options))
   print(f"wrote {output}")
 
 
