@@ -51,5 +51,5 @@ def positive(**sizes: Any) -> None:
     InputError: naming the key.
   """
   for key, value in sizes.items():
-    for size in value if isinstance(value, tuple) else (value,):
-      at_least(key, size, 1)
+    if min(value if isinstance(value, tuple) else (value,), default=1) < 1:
+      raise InputError(f"{key}={value}: give 1 or more")

@@ -31,8 +31,9 @@ def check_game(game: Game) -> Game:
   ):
     if others:
       raise GameError(
-        f"{min(others)!r} has only one of a turn and {kind}: schedule and "
-        "config.optimizers name the same players, averaged some of them"
+        f"{min(others)!r} has only one of a turn and {kind}: the turns are of "
+        f"{sorted(players)}, the optimizers of {sorted(game.optimizers)}, and "
+        f"the averages of {sorted(game.averaged)}"
       )
   return game
 
@@ -60,7 +61,7 @@ def check_prepared(game: Game, batches: Batch) -> Batch:
   """Returns minibatches; raises a `GameError` where the first axis is amiss."""
   count = minibatches(game)
   for path, x in jax.tree_util.tree_leaves_with_path(batches):
-    if jnp.shape(x)[:1] < (count,):
+    if jnp.shape(x)[:1] != (count,):
       raise GameError(
         f"prepare_step: {jax.tree_util.keystr(path)} has shape {jnp.shape(x)}; "
         f"its first axis is that of the {count} minibatches of a step"

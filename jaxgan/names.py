@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from jaxgan.checks import one_of
+from jaxgan.errors import InputError
 
 
 def named(module: ModuleType, key: str, entry: Any) -> Any:
@@ -34,6 +35,9 @@ def named(module: ModuleType, key: str, entry: Any) -> Any:
     parameters = inspect.signature(value).parameters.values()
     allowed = [p.name for p in parameters if p.default is not p.empty]
     value = functools.partial(value, **constants)
-  for constant in constants:
-    one_of(f"a constant of {key}.name={name!r}", constant, allowed)
+  if unknown := sorted(constants.keys() - set(allowed)):
+    known = f"only {', '.join(allowed)}" if allowed else "none"
+    raise InputError(
+      f"{key}.{unknown[0]}: of constants, {key}.name={name!r} has {known}"
+    )
   return value

@@ -37,7 +37,11 @@ def changed(name, preset=None, **values):
     ("dcgan", {"critic_output": "tanh"}, "'sigmoid'"),
     ("r3gan", {"generator_batches": 2}, "generator_batches=1"),
     ("wgan_gp", {"generator.width": 0}, "generator.width=0: give"),
-    ("gan", {"critic.hidden": (16, -1)}, "critic.hidden=-1: give 1 or more"),
+    (
+      "gan",
+      {"critic.hidden": (16, -1)},
+      "critic.hidden=.16, -1.: give 1 or more",
+    ),
     ("dcgan", {"loss.name": "minmax"}, "minimax"),
     ("dcgan", {"penalty.name": "wgan-gp"}, "wgan_gp"),
     ("dcgan", {"penalty.weight": 1.0}, "a name and a weight"),

@@ -68,15 +68,18 @@ def critic_logits(game, state, x):
     ({"loss": {"name": "hing"}}, "loss.name='hing': choose one of .*'hinge'"),
     ({"loss": {"name": "relu"}}, "loss.name='relu'"),  # imported there
     ({"loss": {"name": "AdversarialLoss"}}, "loss.name='AdversarialLoss'"),
-    ({"loss": {"alpha": 2.0}}, "a constant of loss.name='non_saturating'"),
+    (
+      {"loss": {"alpha": 2.0}},
+      "loss.alpha: of constants, loss.name='non_saturating' has none",
+    ),
     (
       {"loss": {"name": "least_squares", "d": 2.0}},
-      r"loss.name='least_squares'='d': choose one of \['a', 'b', 'c'",
+      "loss.d: of constants, loss.name='least_squares' has only a, b, c",
     ),
     ({"penalty": {"name": "pmean", "weight": 1.0}}, "penalty.name='pmean'"),
     (
       {"penalty": {"name": "r1", "weight": 1.0, "x": 1}},
-      "constant of penalty.name='r1'='x'",
+      "penalty.x: of constants, penalty.name='r1' has none",
     ),
   ],
 )
@@ -87,7 +90,7 @@ def test_unknown_names_and_constants(values, message):
 
 def test_a_network_is_called_by_its_entry_of_the_config():
   for entry, message in (
-    ({"hidden": (0,)}, r"critic_1.hidden=0: give 1 or more"),
+    ({"hidden": (0,)}, r"critic_1.hidden=\(0,\): give 1 or more"),
     ({"norm": "foo"}, r"critic_1.norm='foo': choose one of"),
     ({"activation": "foo"}, r"critic_1.activation='foo': choose one of"),
     ({"name": "vgg"}, r"critic_1.name='vgg': no Critic in"),

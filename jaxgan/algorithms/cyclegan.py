@@ -102,7 +102,7 @@ class CycleGAN(Game):
     for name, source, target, *_ in DIRECTIONS:
       if not self.config.weights.identity:
         fakes[name] = self.translate(name, params, states, batch[source])
-      elif self.config.generator.norm == "batch":
+      elif self.generators[name].norm == "batch":
         fakes[name] = self.translate(name, params, states, batch[source])
         identities[name] = self.translate(name, params, states, batch[target])
       else:  # no norm couples examples: both in one pass

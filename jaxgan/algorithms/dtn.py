@@ -154,7 +154,7 @@ class DTN(Game):
     self, params: Params, model_state: Any, images: Mapping[str, jax.Array]
   ) -> tuple[dict[str, jax.Array], Any]:
     """Returns logits `[B, 3]` of each entry, with batch norm each by itself."""
-    separately = self.config.critic.norm == "batch"
+    separately = getattr(self.critic, "norm", "none") == "batch"
     logits, model_state = models.apply_each(
       self.critic, params, model_state, list(images.values()), separately
     )

@@ -4,9 +4,13 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
+from ml_collections import ConfigDict
 
 from jaxgan import models
+from jaxgan.config import shared_config
+from jaxgan.data import example_shape, presets
 from jaxgan.game import (
   Batch,
   Game,
@@ -27,6 +31,14 @@ class FromLatents(Game):
   """
 
   generator: nn.Module
+
+  def init_networks(self, rng: jax.Array, **critics: nn.Module):
+    """Returns params and model state of the generator and of critics."""
+    latent = self.inputs(jax.random.split(rng, 1))["latent"]
+    image = jnp.zeros((1, *example_shape(self.config.data)))
+    networks = {name: (critic, image) for name, critic in critics.items()}
+    networks = {"generator": (self.generator, latent), **networks}
+    return models.init_players(rng, networks)
 
   def inputs(self, keys: jax.Array) -> Batch:
     """Returns `latent`, `[B, Z]`, one for each key `[B]`."""
@@ -67,3 +79,26 @@ class FromLatents(Game):
       self.generator, *player, batch["latent"], train=train
     )
     return {"generated": images}
+
+
+def create_generator(config: ConfigDict) -> nn.Module:
+  """Returns the network `config.generator` for the examples of a config."""
+  shape = example_shape(config.data)
+  return models.create(
+    "Generator", config.generator, config.dtype, "generator", shape=shape
+  )
+
+
+def default_config(algorithm: str, preset: str) -> ConfigDict:
+  """Returns the shared keys and those of latents, for an algorithm.
+
+  A config adds `generator`, `optimizers` and an entry for each critic.
+
+  Args:
+    algorithm: its name.
+    preset: see `jaxgan.data.presets.images`.
+  """
+  config = shared_config(algorithm, presets.images(preset))
+  config.latent = "normal"  # or "uniform" in [-1, 1]
+  config.latent_size = 100
+  return config

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.algorithms.from_latents import FromLatents
+from jaxgan.algorithms.from_latents import FromLatents, create_generator
 from jaxgan.algorithms.gan_settings import check
 from jaxgan.checks import one_of
 from jaxgan.data import example_shape
@@ -37,13 +37,7 @@ class GAN(FromLatents):
     )
 
   def init(self, rng: jax.Array, batch: Batch) -> tuple[dict, dict]:
-    latent = self.inputs(jax.random.split(rng, 1))["latent"]
-    image = jnp.zeros((1, *example_shape(self.config.data)))
-    networks = {
-      "generator": (self.generator, latent),
-      "critic": (self.objective.critic, image),
-    }
-    return models.init_players(rng, networks)
+    return self.init_networks(rng, critic=self.objective.critic)
 
   def critic_loss(self, params: Params, state: TrainState, batch: Batch, rng):
     critic = params["critic"], state.model_state["critic"]
@@ -85,10 +79,6 @@ class GAN(FromLatents):
 def create(config: ConfigDict) -> GAN:
   """Returns the game that a config describes; refuses what cannot work."""
   check(config)
-  shape = example_shape(config.data)
-  generator = models.create(
-    "Generator", config.generator, config.dtype, "generator", shape=shape
-  )
   minibatch = config.minibatch_discrimination
   kernels = (minibatch.kernels, minibatch.dims) if minibatch.kernels else None
   layers = {"minibatch": kernels} if kernels else {}
@@ -96,11 +86,13 @@ def create(config: ConfigDict) -> GAN:
     "Critic", config.critic, config.dtype, "critic", **layers
   )
   if config.feature_matching:
-    known = models.layer_names(critic, jnp.zeros((1, *shape)))
+    known = models.layer_names(
+      critic, jnp.zeros((1, *example_shape(config.data)))
+    )
     one_of("feature_matching", config.feature_matching, known)
   return GAN(
     config,
     optimizers.of_players(config, {"critic": config.n_critic, "generator": 1}),
-    generator,
+    create_generator(config),
     adversarial.create(config, critic, bool(kernels), config.critic_output),
   )

@@ -2,9 +2,8 @@
 
 from ml_collections import ConfigDict
 
+from jaxgan.algorithms import from_latents
 from jaxgan.checks import at_least
-from jaxgan.config import shared_config
-from jaxgan.data import presets
 from jaxgan.errors import InputError
 
 
@@ -17,7 +16,7 @@ def default_config(preset: str) -> ConfigDict:
   Args:
     preset: see `jaxgan.data.presets.images`.
   """
-  config = shared_config("gan", presets.images(preset))
+  config = from_latents.default_config("gan", preset)
   # A name in jaxgan/objectives/losses.py, and constants if it has any.
   config.loss = ConfigDict({"name": "non_saturating"})
   # A name in jaxgan/objectives/penalties.py, or "" for none, its weight, and
@@ -25,8 +24,6 @@ def default_config(preset: str) -> ConfigDict:
   config.penalty = ConfigDict({"name": "", "weight": 0.0})
   config.n_critic = 1  # critic updates per step
   config.generator_batches = 1  # the generator's batch, in batches
-  config.latent = "normal"  # or "uniform" in [-1, 1]
-  config.latent_size = 100
   config.critic_output = "linear"  # or "sigmoid", for least_squares
   # Critic updates that the generator's gradient looks ahead.
   config.unroll_steps = 0
@@ -47,7 +44,6 @@ def check(config: ConfigDict) -> None:
   kernels = config.minibatch_discrimination.kernels
   for key, least in (
     ("n_critic", 1),
-    ("latent_size", 1),
     ("generator_batches", 1),
     ("unroll_steps", 0),
   ):

@@ -17,10 +17,9 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from jaxgan import models, xla_cpu
-from jaxgan.algorithms.from_latents import FromLatents
+from jaxgan.algorithms import from_latents
+from jaxgan.algorithms.from_latents import FromLatents, create_generator
 from jaxgan.checks import at_least
-from jaxgan.config import shared_config
-from jaxgan.data import example_shape, presets
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Metrics, Params, TrainState, Turn, example_keys
 from jaxgan.objectives import optimizers
@@ -106,14 +105,11 @@ class OTGAN(FromLatents):
 def create(config: ConfigDict) -> OTGAN:
   """Returns the game that a config describes; refuses what cannot work."""
   check(config)
-  shape = example_shape(config.data)
   updates = {"critic": 1, "generator": config.n_generator}
   return OTGAN(
     config,
     optimizers.of_players(config, updates),
-    models.create(
-      "Generator", config.generator, config.dtype, "generator", shape=shape
-    ),
+    create_generator(config),
     models.create("Critic", config.critic, config.dtype, "critic"),
   )
 
@@ -145,8 +141,7 @@ def in_chunks(
 
 def check(config: ConfigDict) -> None:
   """Refuses values that cannot work."""
-  for key in ("latent_size", "n_generator"):
-    at_least(key, config[key], 1)
+  at_least("n_generator", config.n_generator, 1)
   at_least("chunk_size", config.chunk_size, 0, zero="all at once")
   transport = config.transport
   at_least("transport.max_iterations", transport.max_iterations, 1)
@@ -184,9 +179,8 @@ def default_config(preset: str) -> ConfigDict:
   Args:
     preset: see `jaxgan.data.presets.images`.
   """
-  config = shared_config("ot_gan", presets.images(preset))
+  config = from_latents.default_config("ot_gan", preset)
   config.latent = "uniform"  # or "normal"
-  config.latent_size = 100
   config.n_generator = 3  # generator updates per step; the critic makes one
   config.transport = ConfigDict(
     {

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxgan.checks import one_of
+from jaxgan.checks import one_of, positive
 
 PRIORS = {
   "normal": jax.random.normal,
@@ -17,9 +17,10 @@ def draw(prior: str, keys: jax.Array, size: int) -> jax.Array:
   """Draws latents `[B, size]` from a prior of `PRIORS`, one for each key.
 
   Raises:
-    InputError: for another prior.
+    InputError: for another prior or size.
   """
   one_of("latent", prior, PRIORS)
+  positive(latent_size=size)
   return jax.vmap(lambda key: PRIORS[prior](key, (size,)))(keys)
 
 

@@ -96,14 +96,14 @@ def create(
   penalty = config.penalty.to_dict()
   weight = penalty.pop("weight")
   penalty = penalty["name"] and named(penalties, "penalty", penalty)
-  check(config, couples_examples)
+  check(config, critic, couples_examples)
   one_of("critic_output", activation, ACTIVATIONS)
-  separate_batches = config.critic.norm == "batch" or couples_examples
+  batch_norm = getattr(critic, "norm", "none") == "batch"
   return Objective(
     critic,
     loss,
     penalty or None,
     weight,
     ACTIVATIONS[activation],
-    separate_batches,
+    batch_norm or couples_examples,
   )

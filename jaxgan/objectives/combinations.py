@@ -1,11 +1,14 @@
 """Combinations of a loss, a penalty and a critic that cannot work."""
 
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan.errors import InputError
 
 
-def check(config: ConfigDict, couples_examples: bool = False) -> None:
+def check(
+  config: ConfigDict, critic: nn.Module, couples_examples: bool = False
+) -> None:
   """Refuses objectives that cannot work, or are known to do harm.
 
   For `couples_examples` see `adversarial.create`.
@@ -13,14 +16,14 @@ def check(config: ConfigDict, couples_examples: bool = False) -> None:
   Raises:
     InputError: with a remedy.
   """
-  penalty, critic = config.penalty, config.critic
+  penalty = config.penalty
   clipping = config.optimizers.critic.get("clip_weights", 0.0)
   if (penalty.weight > 0) != bool(penalty.name):
     raise InputError(
       f"penalty.weight={penalty.weight} with penalty.name={penalty.name!r}: "
       "give a name and a weight above 0, or neither"
     )
-  if penalty.name and critic.norm == "batch":
+  if penalty.name and getattr(critic, "norm", "none") == "batch":
     raise InputError(
       "critic.norm='batch' with a gradient penalty: the penalty is on the "
       "gradient of each example, which batch norm ties to the others; set "
@@ -32,7 +35,7 @@ def check(config: ConfigDict, couples_examples: bool = False) -> None:
       "weight clipping with a gradient penalty: both bound the critic's "
       "slope; set optimizers.critic.clip_weights=0.0 or penalty.name=''"
     )
-  spectral = critic.get("spectral_norm", False) and not couples_examples
+  spectral = getattr(critic, "spectral_norm", False) and not couples_examples
   bounded = clipping or penalty.name or spectral
   if config.loss.name == "wasserstein" and not bounded:
     others = (

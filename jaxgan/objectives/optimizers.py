@@ -36,6 +36,11 @@ def of_players(
   Raises:
     InputError: see `create`.
   """
+  if others := sorted(config.optimizers.keys() - updates.keys()):
+    raise InputError(
+      f"optimizers.{others[0]}: no such player makes updates, but "
+      f"{', '.join(updates)}"
+    )
   optimizers = {}
   for player, count in updates.items():
     if player not in config.optimizers:

@@ -8,6 +8,7 @@ from flax import linen as nn
 from helpers.configs import load_config
 from helpers.games import alone
 
+from jaxgan.models import dcgan
 from jaxgan.objectives import adversarial, losses, penalties
 
 RNG = np.random.default_rng(0)
@@ -124,7 +125,12 @@ def test_names_and_constants_of_a_config():
   logit = jnp.float32([0.5])
   assert it.loss.generator(logit, logit) == 0
   assert it.loss.generator(logit, logit + 1) == 0.5
-  assert it.penalty is None and it.separate_batches
+  assert it.penalty is None
+  # A critic says itself whether it ties the examples of a batch.
+  assert not it.separate_batches
+  assert adversarial.create(config, dcgan.Critic()).separate_batches
+  coupled = adversarial.create(config, Linear(), couples_examples=True)
+  assert coupled.separate_batches
   config = load_config("wgan_gp")
   it = adversarial.create(config, Linear())
   (loss, metrics), _ = critic_loss(it)

@@ -99,3 +99,17 @@ def test_the_schedule_of_a_player_is_over_all_its_updates():
 def test_unknown_settings_are_refused(config):
   with pytest.raises(InputError):
     optimizers.create(ConfigDict(config), 10)
+
+
+@pytest.mark.parametrize(
+  ("entries", "message"),
+  [
+    (("a",), "optimizers has no entry 'b': add it"),
+    (("a", "b", "c"), "optimizers.c: no such player makes updates, but a, b"),
+  ],
+)
+def test_optimizers_and_players_are_the_same(entries, message):
+  entry = {"name": "sgd", "learning_rate": 1.0}
+  config = ConfigDict({"steps": 4, "optimizers": dict.fromkeys(entries, entry)})
+  with pytest.raises(InputError, match=message):
+    optimizers.of_players(config, {"a": 1, "b": 3})
