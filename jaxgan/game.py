@@ -1,9 +1,9 @@
 """A GAN is a game: players take turns, each to lower a loss of its own.
 
-A subclass of `Game` says what each player minimises, with which optimizer, and
-in which order the players move; `train_step.py` plays it. Everything random is
-a function of (seed, step), and everything that changes is in one `TrainState`.
-The field's "discriminator" is called critic throughout.
+A subclass of `Game` says what each player minimises, and in which order they
+move; `train_step.py` plays it. Everything random is a function of (seed, step),
+everything that changes is in one `TrainState`, and the discriminator is called
+critic.
 """
 
 import dataclasses
