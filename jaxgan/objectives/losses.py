@@ -26,8 +26,7 @@ class AdversarialLoss(NamedTuple):
 
 
 def _cross_entropy(real: jax.Array, fake: jax.Array) -> jax.Array:
-  # -log D(real) - log(1 - D(fake)), from the logits so that it cannot
-  # overflow.
+  # -log D(real) - log(1 - D(fake)), which cannot overflow so.
   return softplus(-real).mean() + softplus(fake).mean()
 
 

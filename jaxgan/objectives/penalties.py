@@ -3,9 +3,8 @@
 Each is a function `(critic, real, fake, rng) -> scalar` without its weight:
 `critic` maps images `[B, H, W, C]` (or points `[B, D]`) to logits, of any
 shape with one row for each example; `rng` is a key.
-The critic must treat the examples of a batch independently (no batch
-normalisation): the gradient of the sum of its outputs then holds in row i
-the gradient of example i.
+The critic must treat the examples of a batch independently (no batch norm): row
+i of the gradient of the sum of its outputs is then that of example i.
 """
 
 from collections.abc import Callable
