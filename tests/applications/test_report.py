@@ -49,7 +49,7 @@ def entries(workdir, *evaluations):
 
 
 def test_one_protocol(workdir):
-  # Where the data lies, and the round, do not make another protocol.
+  # Where the data lies, and the step, do not make another protocol.
   where = {"path": "x", "source": {"path": "y"}}
   other = evaluation(step=1, data=PROTOCOL["data"] | where,
                      translated={"data": {"target": {"path": "z"}}},
@@ -72,7 +72,7 @@ def test_one_protocol(workdir):
     "Results", "Configs, where they differ",
   ]  # fmt: skip
   _, *rows = report.tables(found)[1][1]
-  assert rows == [["loss", "minimax", "non_saturating"]]
+  assert rows == [["loss.name", "minimax", "non_saturating"]]
 
 
 def test_other_protocols_are_marked(workdir):
@@ -103,7 +103,7 @@ def test_seeds_are_put_together(workdir):
       evaluation={"metrics": metrics, "protocol": PROTOCOL},
     )
 
-  found = [run("x_0", 0, 1.0), run("y_0", 0, 7.0, loss="hinge"),
+  found = [run("x_0", 0, 1.0), run("y_0", 0, 7.0, **{"loss.name": "hinge"}),
            run("x_1", 1, 2.0), run("x_2", 2, 6.0)]  # fmt: skip
   (_, _), (title, table), (_, configs) = report.tables(found)
   assert title == "Over seeds: mean (lowest to highest)"
@@ -112,7 +112,9 @@ def test_seeds_are_put_together(workdir):
     ["x_0 to x_2", "3", "2 min 0 s", "3 (1 to 6)", "2"],
     ["y_0", "1", "1 min 0 s", "7", "2"],
   ]
-  assert configs == [["", "x_0 to x_2", "y_0"], ["loss", "minimax", "hinge"]]
+  assert configs == [
+    ["", "x_0 to x_2", "y_0"], ["loss.name", "minimax", "hinge"],
+  ]  # fmt: skip
   # Runs measured in another way, or not at all, stand alone.
   other = found[3]._replace(
     evaluation={**found[3].evaluation, "protocol": {"samples": 3}}
