@@ -107,7 +107,7 @@ def test_dtn_translates_the_central_part(runs, size):
   variables = sampling_variables(found.state)
   x = to_float(center[None])
   sample, embed = found.game.sample, found.game.embed
-  expected = to_uint8(sample(*variables, {"source": x})[FORWARD])
+  expected = to_uint8(sample(*variables, {"source": x})[FORWARD.output])
   a, b = (embed(*variables, y)[0] for y in (x, to_float(expected)))
   cosine = a @ b / (jnp.linalg.norm(a) * jnp.linalg.norm(b))
   np.testing.assert_allclose(made.similarity, cosine, atol=1e-4)
