@@ -222,4 +222,6 @@ def _explain_flags(error: Exception) -> str | None:
     return f"the config has no key {key[1]!r}" + (
       f"; did you mean {near[1]!r}?" if near else ""
     )
+  if entry := re.match(r"flag --config\.([\w.]+)=.* as a ConfigDict", text):
+    return f"config.{entry[1]} has keys: give --config.{entry[1]}.KEY=VALUE"
   return text.splitlines()[-1].strip() if text else repr(error)
