@@ -96,7 +96,11 @@ def get_config(preset="good"):
     ("", "steps=1", ""),
     ("", "stps=1", "error: the config has no key 'stps'; did you mean 'steps'"),
     ("", "x.y=1", "error: the config has no key 'x'"),
-    ("", "loss=hinge", "error: config.loss has keys: give --config.loss.KEY=VA"),
+    (
+      'config.loss = ConfigDict({{"name": "hinge"}})',
+      "loss=minimax",
+      "error: config.loss has keys: give --config.loss.KEY=VALUE",
+    ),
     ("", "steps=a", "error: flag --config.steps=a: invalid literal for int()"),
     ("", "steps.x=1", "error: "),
     ('raise InputError("no such preset")', "steps=1", "error: no such preset"),
