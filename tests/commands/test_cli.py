@@ -97,7 +97,7 @@ def get_config(preset="good"):
     ("", "stps=1", "error: the config has no key 'stps'; did you mean 'steps'"),
     ("", "x.y=1", "error: the config has no key 'x'"),
     (
-      'config.loss = ConfigDict({{"name": "hinge"}})',
+      'config.loss = ConfigDict({"name": "hinge"})',
       "loss=minimax",
       "error: config.loss has keys: give --config.loss.KEY=VALUE",
     ),
