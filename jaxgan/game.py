@@ -83,7 +83,7 @@ class Direction(NamedTuple):
 
 
 class Pretrained(NamedTuple):
-  """Which classifier's weights a frozen network has."""
+  """The classifier whose weights a frozen network has."""
 
   network: Any  # its entry of the config
   shape: tuple[int, ...]  # `(H, W, C)` of the images that it sees

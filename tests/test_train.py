@@ -358,8 +358,8 @@ def test_files_of_others_are_not_touched(tmp_path):
 @pytest.mark.parametrize(
   ("values", "message"),
   [
-    ({"generator.hidden": (0,)}, "generator.hidden=.*more than 0"),
-    ({"generator.hidden": (-3,)}, "generator.hidden=.*more than 0"),
+    ({"generator.hidden": (0,)}, "generator.hidden=.*give 1 or more"),
+    ({"generator.hidden": (-3,)}, "generator.hidden=.*give 1 or more"),
     ({"seed": -1}, "seed=-1: give a value from 0"),
     ({"data.crop": -1}, "data.crop=-1: give 0 or more"),
     ({"data.image_size": -16}, "data.image_size=-16: give 4 or more"),

@@ -83,14 +83,14 @@ def network(config: ConfigDict) -> nn.Module:
 def _check(config: ConfigDict) -> None:
   name, classes = config.data.name, config.classifier.classes
   try:
-    found = data.classes(config.data)
+    count = data.classes(config.data)
   except InputError:  # a trained one can be used without its data
     return
-  if not found:
+  if not count:
     raise InputError(f"{name} has no images with labels")
-  if found != classes:
+  if count != classes:
     raise InputError(
-      f"{name} has {found} labels: set classifier.classes={found}"
+      f"{name} has {count} labels: set classifier.classes={count}"
     )
 
 

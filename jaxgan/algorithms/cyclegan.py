@@ -124,11 +124,12 @@ class CycleGAN(Game):
     self, params: Params, state: TrainState, batch: Batch, rng
   ):
     """Returns the sum over both directions of the weighted terms."""
-    own, states = params["generator"], dict(state.model_state["generator"])
-    fakes, identities = self.translate_all(own, states, batch)
+    states = dict(state.model_state["generator"])
+    generators = params["generator"]
+    fakes, identities = self.translate_all(generators, states, batch)
     total, metrics = 0.0, {}
     for name, source, target, *_ in DIRECTIONS:
-      cycle = self.translate(INVERSE[name], own, states, fakes[name])
+      cycle = self.translate(INVERSE[name], generators, states, fakes[name])
       terms = {
         "adversarial": self.objective.generator_loss(
           params["critic"][target],

@@ -1,4 +1,4 @@
-"""What games have in common whose generator makes images from latents."""
+"""The common part of games whose generator makes images from latents."""
 
 import dataclasses
 from typing import Any

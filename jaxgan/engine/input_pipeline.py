@@ -81,7 +81,7 @@ class Streamed(NamedTuple):
 
   def inputs(self, start: int) -> Iterator[Any]:
     """Yields the second arguments of the mapped step after step `start`."""
-    own = batches(
+    minibatches = batches(
       self.source,
       self.config.seed,
       self.config.batch_size,
@@ -90,7 +90,7 @@ class Streamed(NamedTuple):
       self.config.steps,
       self.mapping.process,
     )
-    return map(self.mapping.shard_batch, own)
+    return map(self.mapping.shard_batch, minibatches)
 
 
 def create(

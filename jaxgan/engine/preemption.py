@@ -59,7 +59,7 @@ class Stop:
     self._handlers = {}
 
   def requested(self) -> bool:
-    """Whether to save and end; to be asked once per step in every process."""
+    """Returns whether to save and end; asked once a step in every process."""
     if not self._handlers:
       self._take_signals()
     if self._synchronised and not self._requested:

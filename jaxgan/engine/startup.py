@@ -33,7 +33,7 @@ def cache_folder() -> pathlib.Path:
 
 
 def _accelerated() -> bool:
-  """Whether JAX may find a GPU or TPU; asking JAX itself would start it."""
+  """Returns whether JAX may find a GPU or TPU; asking JAX would start it."""
   return bool(entry_points(group="jax_plugins")) or bool(find_spec("libtpu"))
 
 

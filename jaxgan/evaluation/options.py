@@ -13,7 +13,7 @@ Evaluation = tuple[Callable[[Any], dict[str, Metric]], dict[str, Any]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-  """What an evaluation depends on, besides the run."""
+  """The choices that an evaluation depends on, besides the run."""
 
   # Number of samples; None for as many as real images are held out, at most
   # `statistics.MAX_KID_FEATURES`, or `points.MAX_ASSIGNED_POINTS`.

@@ -21,7 +21,7 @@ ACTIVATIONS = {"linear": lambda logits: logits, "sigmoid": jax.nn.sigmoid}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Objective:
-  """What a critic and its opponent minimise."""
+  """The losses of a critic and of its opponent."""
 
   critic: nn.Module
   loss: losses.AdversarialLoss

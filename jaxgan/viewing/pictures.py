@@ -1,4 +1,4 @@
-"""What a person looks at: grids of images, plots of points, curves, GIFs."""
+"""Pictures for people: grids of images, plots of points, curves, GIFs."""
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,7 +68,7 @@ def grid(
 def curves(
   runs: Mapping[str, Sequence[Mapping[str, float]]], output: Any
 ) -> None:
-  """Plots every scalar of the runs over the rounds, as a PNG.
+  """Plots every scalar of the runs over the steps, as a PNG.
 
   Args:
     runs: by name, the rows of their `metrics.jsonl`.
