@@ -93,10 +93,8 @@ def _take_turn(
   """
 
   def take(state: TrainState) -> StepResult:
-    # XLA:CPU gives a kernel gradient its fast form only outside loops; within,
-    # it takes up to 50 times as long.
-    update, unroll = partial(_update, game, turn, skip), xla_cpu.on_cpu()
-    state, history = lax.scan(update, state, inputs, unroll=unroll)
+    update = partial(_update, game, turn, skip)
+    state, history = lax.scan(update, state, inputs, unroll=xla_cpu.unroll())
     return state, {key: x.mean(0) for key, x in history.items()}
 
   if turn.every == 1:

@@ -37,6 +37,16 @@ def on_cpu() -> bool:
   return (_TARGET.get() or jax.default_backend()) == "cpu"
 
 
+def unroll() -> int:
+  """Returns the `unroll` of `lax.scan` for a body with convolutions.
+
+  XLA:CPU gives a kernel gradient its fast form only outside loops; within, it
+  takes up to 50 times as long. All is unrolled by 0, but not by True, which
+  leaves a loop of one iteration where there is one.
+  """
+  return 0 if on_cpu() else 1
+
+
 def barrier(tree: Any) -> Any:
   """Returns the tree, on CPU computed apart from whatever uses it."""
   return lax.optimization_barrier(tree) if on_cpu() else tree

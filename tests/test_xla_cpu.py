@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from helpers.configs import load_config, shrink
+from jax import lax
 
 from jaxgan import algorithms, xla_cpu
 from jaxgan.engine import devices
@@ -59,3 +61,17 @@ def test_the_optimizers_update_is_optaxs():
     xla_cpu.optimizer_update(optimizer, grads, state, params),
     expected,
   )
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_scan_is_written_out_on_a_cpu_alone(length):
+  def program(platform):
+    def scan(xs):
+      with xla_cpu.target(platform):
+        body = lambda carry, x: (carry + x, x)  # noqa: E731
+        return lax.scan(body, 0.0, xs, unroll=xla_cpu.unroll())
+
+    return jax.jit(scan).lower(jnp.zeros(length)).as_text()
+
+  assert "while" not in program("cpu")
+  assert "while" in program("tpu")

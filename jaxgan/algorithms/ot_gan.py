@@ -134,7 +134,7 @@ def in_chunks(
     lambda _, chunk: (None, jax.checkpoint(function)(chunk)),
     None,
     x.reshape(count, -1, *x.shape[1:]),
-    unroll=xla_cpu.on_cpu(),  # as in train_step.py
+    unroll=xla_cpu.unroll(),
   )
   return results.reshape(len(x), *results.shape[2:])
 
