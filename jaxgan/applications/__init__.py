@@ -1,1 +1,1 @@
-"""What people do with trained runs: draw, translate, compare and show."""
+"""Uses of trained runs: to draw, to translate, to compare and to show."""

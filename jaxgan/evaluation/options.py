@@ -1,4 +1,4 @@
-"""How a run is evaluated."""
+"""The options of an evaluation."""
 
 import dataclasses
 from collections.abc import Callable
