@@ -1,9 +1,11 @@
 """The demo: its parts, its page in a real browser, and what it exports."""
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import io
 import os
+import pathlib
 import re
 import shutil
 import socket
@@ -380,6 +382,29 @@ def test_an_exported_run_makes_what_the_run_makes(runs, space):
     if path.is_file():
       assert str(space.parent).encode() not in path.read_bytes(), path
       assert str(runs).encode() not in path.read_bytes(), path
+
+
+def test_the_requirements_name_what_the_page_imports(space):
+  script = (
+    "import sys, app\n"
+    "for name, module in sys.modules.items():\n"
+    "  if name.startswith('jaxgan'): print(module.__file__)"
+  )
+  files = subprocess.run(
+    [sys.executable, "-c", script],
+    cwd=space, env=dict(os.environ, PYTHONPATH=""),
+    check=True, capture_output=True, text=True,
+  ).stdout.splitlines()  # fmt: skip
+  code = "\n".join(pathlib.Path(file).read_text() for file in files)
+  imported = set(re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE))
+  owners = importlib.metadata.packages_distributions()
+  needed = {
+    owners[name][0].lower().replace("-", "_")
+    for name in imported & set(owners) - {"jaxgan"}
+  }
+  pins = (space / "requirements.txt").read_text()
+  pinned = re.findall(r"^[\w.-]+", pins.lower().replace("-", "_"), re.MULTILINE)
+  assert "jax" in needed and needed <= set(pinned)
 
 
 def test_the_card_and_the_requirements(space):
