@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 from helpers.environment import DEVICES, ONE_DEVICE
+from helpers.session import SESSION, once
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{ONE_DEVICE} {DEVICES}8"
@@ -13,11 +15,12 @@ os.environ.setdefault(
   os.path.join(tempfile.gettempdir(), "jaxgan-test-compilations"),
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# For what runs keep, which must not go to the user's folder.
+os.environ["XDG_CACHE_HOME"] = str(SESSION / "cache")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
 from helpers.configs import small  # noqa: E402
-from helpers.session import SESSION, once  # noqa: E402
 
 from jaxgan import train  # noqa: E402
 from jaxgan.engine import checkpoint  # noqa: E402
@@ -38,6 +41,14 @@ def pytest_unconfigure(config):
   """Removes what the tests shared, once the last worker has ended."""
   if not hasattr(config, "workerinput"):
     shutil.rmtree(SESSION, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard():
+  """Has SIGINT be heard, which a job in the background ignores."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module", autouse=True)

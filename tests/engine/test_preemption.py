@@ -19,14 +19,6 @@ SIGNALS = [
 RUN = pathlib.Path("runs/a")
 
 
-@pytest.fixture(autouse=True)
-def interruptible():
-  """Has SIGINT be heard, which a job in the background ignores."""
-  before = signal.signal(signal.SIGINT, signal.default_int_handler)
-  yield
-  signal.signal(signal.SIGINT, before)
-
-
 def handlers():
   return [signal.getsignal(number) for number, *_ in SIGNALS]
 
