@@ -48,7 +48,7 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.weights.update(constancy=100.0, identity=1.0, total_variation=0.05)
     # FaceNet's features have length 1 and differ in their angle alone.
     config.features.update(image_size=160, channels=3, distance="cosine")
-    config.features.network = ConfigDict({"name": "facenet", "classes": 8631})
+    config.features.network = ConfigDict({"name": "facenet", "classes": 0})
     config.generator.width = config.critic.width = 64
     config.batch_size = 32
     config.steps = 50_000

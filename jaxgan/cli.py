@@ -48,15 +48,13 @@ ema_flag = partial(
   help="Use averaged weights, where there are any.",
   allow_override=True,
 )
-classifier_flag = partial(
+features_flag = partial(
   _string,
-  "classifier",
+  "features",
   default="",
-  help="Folder of a run of configs/classifier.py, for features; by default one "
-  "is trained for the data, once.",
-)
-inception_flag = partial(
-  _string, "inception", default="", help="File of Inception's weights."
+  help="Feature net: the folder of a run of configs/classifier.py or of an "
+  "imported FaceNet, or the file of Inception's weights; by default a "
+  "classifier of the data, trained once.",
 )
 data_path_flag = partial(
   _string, "data_path", help="Folder of the data; by default the run's."

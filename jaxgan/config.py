@@ -42,7 +42,9 @@ def shared_config(algorithm: str, data: ConfigDict) -> ConfigDict:
       # The metric that decides which checkpoint is the best, such as "KID";
       # "": the usual one of such runs, see `evaluation.metrics.tables`.
       "best_metric": "",
-      "inception": "",  # file of weights, for FID; or a classifier is used
+      # The feature net of evaluations: the folder of a classifier's run or of
+      # FaceNet, or Inception's file; "": a classifier, trained for the data.
+      "eval_features": "",
       "wandb": "",  # logs for Weights & Biases: "offline", "online" or none
       "ema_decay": 0.999,  # 0: samples come from the weights themselves
       "dtype": "float32",  # of the networks' arithmetic; or "bfloat16"

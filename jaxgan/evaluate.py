@@ -14,8 +14,7 @@ _WORKDIR = cli.workdir_flag()
 _STEP = cli.step_flag()
 _SEED = cli.seed_flag()
 _EMA = cli.ema_flag()
-_CLASSIFIER = cli.classifier_flag()
-_INCEPTION = cli.inception_flag()
+_FEATURES = cli.features_flag()
 _DATA_PATH = cli.data_path_flag()
 _SAMPLES = flags.DEFINE_integer(
   "samples",
@@ -42,8 +41,7 @@ def main() -> None:
     count=_SAMPLES.value,
     seed=_SEED.value,
     batch_statistics=_BATCH_STATISTICS.value,
-    inception=_INCEPTION.value,
-    classifier=_CLASSIFIER.value,
+    features=_FEATURES.value,
     max_real=_REAL.value,
   )
   evaluate, protocol = evaluation.create(run.config, run.game, options)

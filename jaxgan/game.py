@@ -112,6 +112,7 @@ class Game:
   # embed(params, model_state, images [B, H, W, C]) -> features [B, D], which
   # a translation should keep of its source; None where undefined.
   embed: ClassVar[Callable[..., jax.Array] | None] = None
+  embedded: ClassVar[tuple[str, ...]] = ()  # entries that are embedded once
 
   @property
   def schedule(self) -> tuple[Turn, ...]:

@@ -11,8 +11,7 @@ _WORKDIR = cli.workdir_flag()
 _STEP = cli.step_flag()
 _SEED = cli.seed_flag()
 _EMA = cli.ema_flag()
-_CLASSIFIER = cli.classifier_flag()
-_INCEPTION = cli.inception_flag()
+_FEATURES = cli.features_flag()
 _DATA_PATH = cli.data_path_flag()
 _KIND = flags.DEFINE_enum(
   "kind",
@@ -43,7 +42,7 @@ def main() -> None:
   sample_files.check(_KIND.value, _OUTPUT.value, _COUNT.value, _FRAMES.value)
   output = pathlib.Path(_OUTPUT.value)
   run = cli.restore(_WORKDIR.value, _STEP.value, _DATA_PATH.value)
-  options = _KIND, _COUNT, _FRAMES, _SEED, _EMA, _INCEPTION, _CLASSIFIER
+  options = _KIND, _COUNT, _FRAMES, _SEED, _EMA, _FEATURES
   sample_files.write(run, output, *(flag.value for flag in options))
   print(f"wrote {output}")
 

@@ -14,6 +14,7 @@ from jaxgan import config as config_lib
 from jaxgan.data.augment import make_augment
 from jaxgan.engine import checkpoint, guard, input_pipeline, logs, processes
 from jaxgan.engine import devices as devices_lib
+from jaxgan.engine.embeddings import embed_once
 from jaxgan.engine.preemption import Stop
 from jaxgan.engine.window import MetricsWindow
 from jaxgan.engine.workdir import locked
@@ -85,6 +86,7 @@ def train(
     begin = partial(algorithms.begin, init, init_rng, examples, weights)
     restart = partial(checkpoints.restore_or, begin, template)
     state = state or restart()
+    source = embed_once(config, game, source, state)
     logs.print_start(workdir, state)
     loop = partial(
       _loop,

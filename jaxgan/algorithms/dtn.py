@@ -28,6 +28,7 @@ from jaxgan.algorithms.one_sided import FORWARD, check_translation
 from jaxgan.checks import one_of
 from jaxgan.config import shared_config
 from jaxgan.data import presets
+from jaxgan.data.pixels import match_shape
 from jaxgan.errors import InputError
 from jaxgan.game import (
   Batch,
@@ -71,16 +72,6 @@ def cosine(a: jax.Array, b: jax.Array) -> jax.Array:
 _DISTANCES = {"squared": squared, "cosine": cosine}
 
 
-def match_shape(images: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
-  """Returns images `[B, H, W, C]` resized to `shape`, `(H, W, C)`."""
-  if images.shape[-1] > shape[-1]:  # as Pillow makes them grey
-    images = images @ jnp.array([[0.299], [0.587], [0.114]], images.dtype)
-  images = jnp.broadcast_to(images, (*images.shape[:3], shape[-1]))
-  if images.shape[1:] != shape:
-    images = jax.image.resize(images, (len(images), *shape), "linear")
-  return images
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class DTN(Game):
   """A generator from frozen features against a critic of three classes."""
@@ -90,6 +81,7 @@ class DTN(Game):
   critic: nn.Module
 
   directions = (FORWARD, IDENTITY)
+  embedded = ("source", "target")
 
   @property
   def schedule(self) -> tuple[Turn, ...]:
@@ -137,8 +129,10 @@ class DTN(Game):
     ones are, with which images of either are translated later.
     """
     features = [
-      self.embed(params, state.model_state, batch[key])
-      for key in ("source", "target")
+      batch[known]
+      if (known := f"{key}_embedding") in batch
+      else self.embed(params, state.model_state, batch[key])
+      for key in self.embedded
     ]
     images, model_state = models.apply(
       self.generator,

@@ -103,6 +103,13 @@ def open_image(path: str, channels: int) -> Image.Image:
   return images.open_image(file.read_bytes(), "the file", channels, LARGEST)
 
 
+def translates_faces(run: RestoredRun) -> bool:
+  """Returns whether a run translates faces as FaceNet knows them."""
+  return run.config.get("features", {}).get("network", {}).get("name") == (
+    "facenet"
+  )
+
+
 def sampler(
   run: RestoredRun, ema: bool = True
 ) -> Callable[[int, int, float, float, int], Image.Image]:

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from jaxgan import data
-from jaxgan.applications import demo_models, translator
+from jaxgan.applications import demo_models, face_finder, translator
 from jaxgan.applications.demo_models import Entry
 from jaxgan.errors import InputError
 
@@ -44,7 +44,7 @@ def page(entries: Sequence[Entry], ema: bool = True) -> Any:
 
 
 def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
-  run = entry.run
+  run, faces = entry.run, demo_models.translates_faces(entry.run)
   sources = {x.name: x.source for x in run.game.directions}
   names = list(sources)
   shapes = data.example_shapes(run.config.data)
@@ -60,7 +60,12 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
     if path is None:
       return None, None, "", ""
     channels = shapes[sources[name]][-1]
-    return translate(demo_models.open_image(path, channels), name)
+    image, message = demo_models.open_image(path, channels), ""
+    if faces and sources[name] == "source":
+      face = face_finder.find_face(image)
+      message = "" if face else "No face was found: the centre is cut."
+      image = face or image
+    return *translate(image, name)[:-1], message
 
   def translate_sketch(sketch: Any, name: str) -> tuple[Any, ...]:
     layers = sketch and sketch["composite"]
@@ -87,7 +92,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
         upload = gradio.Image(
           type="filepath",
           label="image",
-          sources=["upload", "clipboard"],
+          sources=["upload", "clipboard", *["webcam"] * faces],
           elem_classes="pixels",
         )
         # The path alone, since opening it, and its errors, are ours. Gradio

@@ -55,8 +55,7 @@ def write(
   frames: int = 10,
   seed: int = 0,
   ema: bool = True,
-  inception: str = "",
-  classifier: str = "",
+  features: str = "",
 ) -> None:
   """Writes samples of a run to a file or folder.
 
@@ -68,8 +67,7 @@ def write(
     frames: images from one to the next, for "interpolation" and "walk".
     seed: of the latents.
     ema: whether to use averaged weights.
-    inception: see `feature_nets.create`, also for `classifier`.
-    classifier: folder of a run.
+    features: see `feature_nets.create`.
 
   Raises:
     InputError: where the run has no such samples.
@@ -97,7 +95,7 @@ def write(
     if kind == "grid":
       pictures.picture({"generated": images}, mixture).save(output)
       return
-    rows = nearest(run, images, inception, classifier)
+    rows = nearest(run, images, features)
   images = rows.reshape(-1, *rows.shape[2:])
   pictures.grid(images, columns=rows.shape[1]).save(output)
 
@@ -122,17 +120,14 @@ def write_folder(
 
 
 def nearest(
-  run: RestoredRun,
-  images: np.ndarray,
-  inception: str = "",
-  classifier: str = "",
+  run: RestoredRun, images: np.ndarray, features: str = ""
 ) -> np.ndarray:
   """Returns samples, each before its nearest training images in feature space.
 
   Images are uint8 `[B, H, W, C]`, and the result `[B, 1 + 7, H, W, C]`. See
-  `feature_nets.create` for `inception` and `classifier`.
+  `feature_nets.create` for `features`.
   """
-  net = feature_nets.create(run.config.data, inception, classifier)
+  net = feature_nets.create(run.config.data, features)
 
   def embed(batch: np.ndarray) -> np.ndarray:
     return np.asarray(net.apply(net.variables, batch)[0])[: len(batch)]

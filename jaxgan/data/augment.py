@@ -17,16 +17,19 @@ def make_augment(config: ConfigDict) -> Callable[[Batch, jax.Array], Batch]:
   It turns images, uint8 `[B, H, W, C]`, into floats in [-1, 1] and augments
   them as the config says, both images of a pair alike. `config.dequantize` adds
   uniform noise of one grey level, as WGAN-GP's code does for CIFAR-10; images
-  with a `config.margin` are cut to a random window without it. All other
-  entries of the batch, such as labels, stay as they are.
+  with a `config.margin` are cut to a random window without it. Of an
+  `<image>_embedding`, `[B, 1 or 2, D]`, the second is that of the flipped
+  image. All other entries of the batch, such as labels, stay as they are.
   """
   crop, margin = config.get("crop", 0), config.get("margin", 0)
 
+  def flipped(key: jax.Array) -> jax.Array:
+    return jax.random.bernoulli(jax.random.split(key, 3)[0])
+
   def augment_image(image: jax.Array, key: jax.Array) -> jax.Array:
-    flip_key, crop_key, noise_key = jax.random.split(key, 3)
+    _, crop_key, noise_key = jax.random.split(key, 3)
     if config.flip:
-      flipped = jax.random.bernoulli(flip_key)
-      image = jnp.where(flipped, image[:, ::-1], image)
+      image = jnp.where(flipped(key), image[:, ::-1], image)
     if crop:
       edge = (crop, crop)
       image = jnp.pad(image, (edge, edge, (0, 0)), mode="reflect")
@@ -49,6 +52,9 @@ def make_augment(config: ConfigDict) -> Callable[[Batch, jax.Array], Batch]:
       if name in batch and batch[name].dtype == jnp.uint8:
         keys = example_keys(rngs[name], len(batch[name]))
         batch[name] = jax.vmap(augment_image)(batch[name], keys)
+        if (known := f"{name}_embedding") in batch:
+          rows = jax.vmap(flipped)(keys) * int(config.flip)
+          batch[known] = jax.vmap(lambda x, i: x[i])(batch[known], rows)
     return batch
 
   return augment

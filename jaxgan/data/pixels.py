@@ -1,6 +1,7 @@
 """Pixels as uint8 or as floats in [-1, 1]."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -35,3 +36,13 @@ def to_float(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
   if image.dtype != "uint8":
     return image
   return image.astype("float32") / 127.5 - 1
+
+
+def match_shape(images: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+  """Returns images `[B, H, W, C]` resized to `shape`, `(H, W, C)`."""
+  if images.shape[-1] > shape[-1]:  # as Pillow makes them grey
+    images = images @ jnp.array([[0.299], [0.587], [0.114]], images.dtype)
+  images = jnp.broadcast_to(images, (*images.shape[:3], shape[-1]))
+  if images.shape[1:] != shape:
+    images = jax.image.resize(images, (len(images), *shape), "linear")
+  return images

@@ -251,16 +251,17 @@ def stored_config(
       meta = stored_meta(manager, one)
     except Exception:  # the storage library raises many kinds
       continue
-    _check_format(manager, meta)
+    check_format(_workdir(manager), meta)
     return ConfigDict(meta["config"])
   return None
 
 
-def _check_format(manager: ocp.CheckpointManager, meta: dict[str, Any]) -> None:
+def check_format(workdir: pathlib.Path, meta: dict[str, Any]) -> None:
+  """Refuses the `meta` of a checkpoint of another version of jaxgan."""
   if (written := meta.get("format", 1)) != FORMAT:
     age = "an older" if written < FORMAT else "a newer"
     raise OtherConfigError(
-      f"{_workdir(manager)} is a run of {age} version of jaxgan: use that one, "
+      f"{workdir} is a run of {age} version of jaxgan: use that one, "
       "or train again with another --workdir"
     )
 
@@ -336,7 +337,7 @@ def _restore_step(
   config: ConfigDict | None,
 ) -> TrainState:
   meta = stored_meta(manager, step)
-  _check_format(manager, meta)
+  check_format(_workdir(manager), meta)
   if config and (changed := differences(ConfigDict(meta["config"]), config)):
     raise OtherConfigError(
       f"{_workdir(manager)} belongs to a run with another config: "

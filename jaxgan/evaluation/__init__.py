@@ -55,14 +55,14 @@ def check(config: ConfigDict) -> None:
     _held_out(config)
   elif data.is_translation(config.data):
     # Much can be computed without features.
-    if config.inception:
+    if config.eval_features:
       target = data.domain(config.data, "target")
-      feature_nets.check(target, config.inception)
+      feature_nets.check(target, config.eval_features)
     table |= tables.TRANSLATIONS | tables.IMAGES
   elif data.mixture(config.data):
     table = tables.POINTS
   else:
-    feature_nets.check(config.data, config.inception)
+    feature_nets.check(config.data, config.eval_features)
     table = tables.IMAGES
   # In full, it may begin with a direction and a feature net.
   known = [name for name, m in table.items() if m.lower_is_better is not None]
@@ -83,7 +83,7 @@ def in_training(
     InputError: where the run or its data cannot be evaluated.
   """
   options = EvaluationOptions(
-    count=config.eval_samples, inception=config.inception
+    count=config.eval_samples, features=config.eval_features
   )
   evaluate, _ = create(config, game, options)
 

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import data
 from jaxgan.algorithms import classifier
-from jaxgan.data.pixels import to_float
+from jaxgan.data.pixels import match_shape, to_float
 from jaxgan.engine import checkpoint
 from jaxgan.engine.devices import data_parallel, replicate, shard
 from jaxgan.errors import InputError
@@ -22,7 +22,13 @@ from jaxgan.game import sampling_variables
 from jaxgan.interop import weights
 from jaxgan.models import inception
 
-_NAMES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "usps": "USPS"}
+_NAMES = {
+  "mnist": "MNIST",
+  "fashion_mnist": "Fashion-MNIST",
+  "usps": "USPS",
+  "cifar10": "CIFAR-10",
+  "facenet": "FaceNet",
+}
 
 
 class FeatureNet(NamedTuple):
@@ -41,47 +47,53 @@ class FeatureNet(NamedTuple):
   variables: Any = None  # the first argument of `apply`, on these devices
 
 
-def create(
-  config: ConfigDict, inception_file: str = "", classifier: str = ""
-) -> FeatureNet:
+def create(config: ConfigDict, features: str = "") -> FeatureNet:
   """Returns the feature net for images of a `config.data`.
 
-  It is Inception with the weights of a file, or a classifier from the folder
-  of a run of `configs/classifier.py`. With neither, a classifier is trained
-  for the data, once, and stays in the user's cache folder.
+  Args:
+    config: of the images.
+    features: the folder of a run of `configs/classifier.py` or of FaceNet, see
+      `jaxgan.import_torch`, or the file of Inception's weights. With none, a
+      classifier is trained for the data, once, and stays in the user's cache
+      folder.
 
   Raises:
     InputError: where the network cannot be had, or is for other images.
   """
-  check(config, inception_file, classifier)
-  if inception_file:
-    return from_inception(inception_file)
-  if classifier:
-    workdir = pathlib.Path(classifier)
-    return from_classifier(workdir, load(workdir), config)
-  return from_classifier(*trained(config), config)
+  check(config, features)
+  if not features:
+    return from_classifier(*trained(config), config)
+  path = pathlib.Path(features)
+  if path.is_file():
+    return from_inception(path)
+  return from_classifier(path, load(path), config)
 
 
-def check(
-  config: ConfigDict, inception_file: str = "", classifier: str = ""
-) -> None:
+def check(config: ConfigDict, features: str = "") -> None:
   """Refuses, at no cost, arguments of `create`, by an `InputError`."""
-  if inception_file and classifier:
-    raise InputError("give a classifier or Inception's weights, not both")
-  if inception_file and not pathlib.Path(inception_file).is_file():
+  if features and not pathlib.Path(features).exists():
     raise InputError(
-      f"no file {inception_file}: give one of Inception's weights"
+      f"no {features}: give the folder of a classifier's run or of FaceNet, or "
+      "the file of Inception's weights"
     )
-  if not (inception_file or classifier or data.classes(config)):
+  if not (features or data.classes(config)):
     raise InputError(
-      f"{config.name} has no labels to train a classifier with: give "
-      "Inception's weights"
+      f"{config.name} has no labels to train a classifier with: give a feature "
+      "net by --features (in training --config.eval_features), such as FaceNet "
+      "or Inception's weights"
     )
 
 
-def from_inception(file: str) -> FeatureNet:
+def has_labels(features: str) -> bool:
+  """Returns whether a feature net is a classifier that knows labels."""
+  path = pathlib.Path(features)
+  if not features or path.is_file():
+    return False
+  return load(path).config.get("classifier", {}).get("classes", 0) > 0
+
+
+def from_inception(path: pathlib.Path) -> FeatureNet:
   """Returns Inception-v3 with the weights of a file; see `weights.read`."""
-  path = pathlib.Path(file)
   variables = weights.inception_variables(weights.read(path))
   module = inception.Inception()
 
@@ -105,10 +117,14 @@ def from_classifier(
 ) -> FeatureNet:
   """Returns the classifier of a run, for images with this `config.data`.
 
+  FaceNet is for faces of any size.
+
   Raises:
     InputError: where it is for images of another shape.
   """
-  check_run(workdir, run, data.example_shape(config))
+  shape = data.example_shape(run.config.data)
+  resized = run.config.get("classifier", {}).get("name") == "facenet"
+  check_run(workdir, run, shape if resized else data.example_shape(config))
   net = untrained(run.config)
   if config.name != run.config.data.name:
     net = net._replace(classes=0)  # of labels with another meaning
@@ -117,19 +133,27 @@ def from_classifier(
 
 def untrained(config: ConfigDict) -> FeatureNet:
   """Returns the classifier that a run's config describes, untrained."""
-  module = classifier.network(config)
+  module, shape = classifier.network(config), data.example_shape(config.data)
 
   def apply(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return module.apply(variables, to_float(images), train=False)
+    images = match_shape(to_float(images), shape)
+    return module.apply(variables, images, train=False)
 
-  name, (side, _, channels) = config.data.name, data.example_shape(config.data)
+  (features, logits), _ = jax.eval_shape(
+    lambda x: module.init_with_output(jax.random.key(0), x, train=False),
+    jnp.zeros((1, *shape)),
+  )
+  name, kind, size = config.data.name, "classifier", f"{shape[0]}x{shape[1]}"
+  resized = config.classifier.name == "facenet"
+  if resized:
+    kind = _NAMES["facenet"]
   return FeatureNet(
-    prefix=_NAMES.get(name, name) + "-",
-    description=f"classifier of {name}, {side}x{side}",
+    prefix=(kind if resized else _NAMES.get(name, name)) + "-",
+    description=f"{kind} of {name}, {size}",
     hash="",
-    resizer="none",
-    classes=module.classes,
-    size=module.features * (channels if module.per_channel else 1),
+    resizer=f"linear to {size}" if resized else "none",
+    classes=logits.shape[1],
+    size=features.shape[1],
     apply=_padded(apply),
   )
 

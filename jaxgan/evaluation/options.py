@@ -21,8 +21,5 @@ class EvaluationOptions:
   seed: int = 0  # of the samples' inputs, and of the subsets of KID
   # Batch norm uses the statistics of a batch in place of the running ones.
   batch_statistics: bool = False
-  inception: str = ""  # file of Inception's weights, for features
-  # Folder of a run of `configs/classifier.py`, for features; with neither, one
-  # is trained for the data, once.
-  classifier: str = ""
+  features: str = ""  # the feature net: see `feature_nets.create`
   max_real: int = 0  # training images to compare with; 0 for all

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from jaxgan import algorithms
 from jaxgan.engine import checkpoint, scores
 from jaxgan.errors import InputError
+from jaxgan.evaluation import weights_only
 from jaxgan.game import Game, TrainState
 
 
@@ -22,6 +23,8 @@ class RestoredRun(NamedTuple):
 def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
   """Restores a run on any number of devices; the folder is only read.
 
+  It may also be one of `weights_only.write`, which has one step.
+
   The step is that of a checkpoint, or "best"; by default that of the newest
   that is whole.
 
@@ -29,6 +32,11 @@ def load(workdir: pathlib.Path, step: str | int | None = None) -> RestoredRun:
     InputError: where there is no such checkpoint, none is whole, or another
       version of jaxgan wrote it.
   """
+  if (workdir / weights_only.CONFIG).is_file():
+    run = RestoredRun(*weights_only.read(workdir, load))
+    if step not in (None, "best") and str(step) != str(run.state.step):
+      raise InputError(f"{workdir} has but step {run.state.step}")
+    return run
   if not (workdir / "checkpoints").is_dir():
     raise InputError(f"{workdir} holds no checkpoints: give a run's folder")
   with checkpoint.open_manager(workdir, read_only=True) as manager:

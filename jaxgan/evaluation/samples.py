@@ -44,7 +44,7 @@ def create(
       "assigned": min(count, MAX_ASSIGNED_POINTS),
     }
 
-  net = feature_nets.create(config.data, options.inception, options.classifier)
+  net = feature_nets.create(config.data, options.features)
   real = reference(config.data, net, options)
   count = real.protocol["samples"]
 

@@ -48,9 +48,9 @@ def create(
   """Returns the evaluation of a run that translates; see `evaluation.create`.
 
   The held-out images are translated, or those of training where none are held
-  out, in each direction. `options.count` counts them, and `options.classifier`
-  is one of the target's images. Names of metrics begin with their direction,
-  except for "forward".
+  out, in each direction. `options.count` counts them; `options.features`, if a
+  classifier with labels, is one of the target's images. Names of metrics begin
+  with their direction, except for "forward".
   """
   held_out = data.held_out(config.data)
   inputs = held_out or config.data.copy_and_resolve_references()
@@ -103,10 +103,12 @@ def _reference(
 ) -> Reference | None:
   """Returns real images of a domain; None where no feature net is for them."""
   images = data.domain(config.data, domain)
-  classifier = options.classifier if domain == "target" else ""
-  if not (options.inception or classifier or data.classes(images)):
+  features = options.features
+  if domain == "source" and feature_nets.has_labels(features):
+    features = ""
+  if not (features or data.classes(images)):
     return None
-  net = feature_nets.create(images, options.inception, classifier)
+  net = feature_nets.create(images, features)
   return reference(images, net, options, allow_few=True)
 
 
@@ -194,6 +196,10 @@ def _evaluate(
       return collect(net, batches, len(images), "features")
 
     generated = collected(outputs.images)
+    if not net.classes and outputs.sources.shape == outputs.images.shape:
+      features = [x.features for x in (collected(outputs.sources), generated)]
+      values = tables.values(tables.FEATURES, *features)
+      metrics |= tables.metrics(tables.FEATURES, values, {}, net.prefix)
     if net.classes and labelled:
       compared = {"accuracy": generated}
       if outputs.sources.shape == outputs.images.shape and not identity:

@@ -58,7 +58,8 @@ _VALUES: dict[str, dict[str, Any]] = {
     "steps": 2000,
   },
 }
-# By how many people a FaceNet knows, the set that it was trained on.
+# By the number of people that a file's logits tell apart, the set that its
+# FaceNet was trained on.
 PEOPLE = {8631: "vgg_face2", 10575: "casia_webface"}
 
 
@@ -106,7 +107,10 @@ def import_translation(
 def import_facenet(
   path: str | pathlib.Path, workdir: str | pathlib.Path
 ) -> str:
-  """Makes a run of FaceNet's weights, a classifier of people.
+  """Makes a run of FaceNet's weights, a feature net.
+
+  The logits of the people it was trained on, which some files hold, are left
+  out.
 
   Args:
     path: the file, see `weights.read`.
@@ -120,18 +124,13 @@ def import_facenet(
   """
   refuse_contents(pathlib.Path(workdir), "--workdir")
   entries = weights.read(path)
-  shape = entries["logits.weight"].shape if "logits.weight" in entries else ()
-  if len(shape) != 2 or shape[1] != facenet.FEATURES:
-    raise InputError(
-      f"{path} is no InceptionResnetV1: it has no logits.weight of "
-      f"[people, {facenet.FEATURES}]"
-    )
-  count = shape[0]
-  config = classifier.default_config("folder")
-  config.data.update(
-    name=PEOPLE.get(count, "people"), image_size=facenet.SIDE, crop=0
+  logits = [entries.pop(f"logits.{x}", None) for x in ("weight", "bias")]
+  people = (
+    "people" if logits[0] is None else PEOPLE.get(len(logits[0]), "people")
   )
-  config.classifier = ConfigDict({"name": "facenet", "classes": count})
+  config = classifier.default_config("folder")
+  config.data.update(name=people, image_size=facenet.SIDE, crop=0)
+  config.classifier = ConfigDict({"name": "facenet", "classes": 0})
   # So that the run holds its weights once, without averages and moments.
   config.ema_decay = 0.0
   sgd = {"name": "sgd", "learning_rate": 1e-3}
@@ -147,13 +146,16 @@ def import_facenet(
   state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
   state = state.replace(params=params, model_state={"classifier": variables})
   _save(workdir, state, config)
-  return (
-    f"{workdir} is a run of FaceNet, trained on {count} people, for DTN:\n"
+  lines = [
+    f"{workdir} is a run of FaceNet, a feature net for metrics and for DTN:",
+    f"python -m jaxgan.evaluate --workdir=RUN --features={workdir}",
     f"python -m jaxgan.main --config=configs/dtn.py:faces "
     f"--config.features.workdir={workdir} "
-    f"--config.features.network.classes={count} "
-    "--config.data.source.path=FACES --config.data.target.path=CARTOONS"
-  )
+    "--config.data.source.path=FACES --config.data.target.path=CARTOONS",
+  ]
+  if logits[0] is not None:
+    lines.insert(0, f"note: the logits of {len(logits[0])} people are left out")
+  return "\n".join(lines)
 
 
 def _save(

@@ -76,10 +76,10 @@ class Classifier(nn.Module):
   and are brought to the scale that these were trained with, (x - 127.5) / 128
   of values up to 255. The features have length 1.
 
-  K is `classes`: 8631 people of VGGFace2, 10575 of CASIA-WebFace.
+  K is `classes`; 0 for the features alone, as the imported weights have it.
   """
 
-  classes: int
+  classes: int = 0
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -110,7 +110,9 @@ class Classifier(nn.Module):
     x = last(x.mean((1, 2)))
     x = batch_norm(train, self.dtype, "last_bn")(x)
     x = x.astype(jnp.float32)
-    logits = nn.Dense(self.classes, name="logits")(x)
+    logits = jnp.zeros((len(x), 0))
+    if self.classes:
+      logits = nn.Dense(self.classes, name="logits")(x)
     square = jnp.square(x).sum(-1, keepdims=True)
     return x * lax.rsqrt(jnp.maximum(square, 1e-24)), logits
 

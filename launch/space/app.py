@@ -13,7 +13,7 @@ if __name__ == "__main__":
   logging.set_verbosity(logging.ERROR)
   startup.set_up()
   runs = pathlib.Path(__file__).parent / "runs"
-  workdirs = [x.parent for x in sorted(runs.glob("*/checkpoints"))]
+  workdirs = [x.parent for x in sorted(runs.glob("*/run.json"))]
   try:
     demo_page.serve(demo_models.load([str(workdir) for workdir in workdirs]))
   except InputError as e:

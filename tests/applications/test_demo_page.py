@@ -14,7 +14,6 @@ import sys
 import time
 import urllib.request
 
-import jax
 import numpy as np
 import pytest
 from helpers.configs import feature_net, load_config, shrink
@@ -367,17 +366,17 @@ def test_an_exported_run_makes_what_the_run_makes(runs, space):
         for x, e in ((own, True), (theirs, ema))
       )
       for key in a:
-        np.testing.assert_allclose(a[key], b[key], atol=1e-6)
+        # The weights have 16 bits.
+        np.testing.assert_allclose(a[key], b[key], atol=5e-3)
     # Nothing but weights, and no paths.
-    sizes = {x.size for x in jax.tree.leaves(theirs.state.opt_state)}
-    assert sizes <= {1}
+    assert not theirs.state.opt_state
     for key, value in flatten(theirs.config).items():
       assert not (key.endswith(("path", "workdir")) and value)
   sizes = [
     sum(x.stat().st_size for x in folder.rglob("*") if x.is_file())
-    for folder in (runs / "nsgan/checkpoints", space / "runs/nsgan/checkpoints")
+    for folder in (runs / "nsgan/checkpoints", space / "runs/nsgan")
   ]
-  assert sizes[1] < sizes[0]
+  assert sizes[1] < sizes[0] / 4
   for path in space.rglob("*"):
     if path.is_file():
       assert str(space.parent).encode() not in path.read_bytes(), path

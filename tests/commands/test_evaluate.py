@@ -26,7 +26,7 @@ def workdir(tmp_path_factory, trained):
 
 
 def test_the_command(workdir):
-  arguments = ("--workdir=gan", "--classifier=classifier", "--samples=300")
+  arguments = ("--workdir=gan", "--features=classifier", "--samples=300")
   path = workdir / "gan" / "evaluation.json"
   results = []
   for count in (1, 2):
@@ -47,13 +47,13 @@ def test_the_command(workdir):
   assert (
     protocol["features_sha256"]
     == feature_nets.create(
-      data_config("digits"), classifier=str(workdir / "classifier")
+      data_config("digits"), features=str(workdir / "classifier")
     ).hash
   )
   assert protocol["versions"]["jax"] == jax.__version__
   # And that of the library: the same net, samples and images.
   found = restored.load(workdir / "gan")
-  options = EvaluationOptions(count=300, classifier=str(workdir / "classifier"))
+  options = EvaluationOptions(count=300, features=str(workdir / "classifier"))
   evaluate, _ = evaluation.create(found.config, found.game, options)
   for name, metric in evaluate(sampling_variables(found.state)).items():
     np.testing.assert_allclose(
@@ -68,10 +68,10 @@ def test_the_command(workdir):
     ("evaluate", ["--workdir=gan", "--step=x"], "no checkpoint x, but 2"),
     (
       "evaluate",
-      ["--workdir=gan", "--classifier=classifier", "--samples=20"],
+      ["--workdir=gan", "--features=classifier", "--samples=20"],
       "at least 65",
     ),
-    ("evaluate", ["--workdir=gan", "--inception=none.pth"], "none.pth"),
+    ("evaluate", ["--workdir=gan", "--features=none.pth"], "none.pth"),
     ("evaluate", ["--workdir=gan", "--config=x"], "config"),
     ("sample", ["--workdir=gan", "--output=x.png", "--kind=x"], "grid"),
     ("sample", ["--workdir=gan", "--output=x.jpg"], ".png"),

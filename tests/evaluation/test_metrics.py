@@ -5,13 +5,14 @@ import itertools
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.spatial
 import scipy.stats
 import sklearn
 from helpers.oracles import import_torch_fidelity
 
 from jaxgan.data import mixtures
 from jaxgan.data.mixtures import Mixture, modes
-from jaxgan.evaluation.metrics import Undefined
+from jaxgan.evaluation.metrics import Undefined, feature_pairs
 from jaxgan.evaluation.metrics.classifier_scores import (
   inception_score,
   modes_found,
@@ -415,3 +416,28 @@ def test_wasserstein_of_points_that_are_not_finite(bad):
   x[3, 1] = bad
   assert np.isnan(wasserstein(x, y))
   assert np.isnan(wasserstein(y, x))
+
+
+def test_feature_pairs_of_known_angles():
+  sources = np.array([[1.0, 0], [0, 2], [3, 3]])
+  translations = np.array([[5.0, 0], [3, 0.1], [1, 1]])
+  cosines = 1 - scipy.spatial.distance.cdist(sources, translations, "cosine")
+  np.testing.assert_allclose(
+    feature_pairs.similarity(sources, translations), np.trace(cosines) / 3
+  )
+  np.testing.assert_allclose(
+    feature_pairs.random_similarity(sources, translations),
+    (cosines.sum() - np.trace(cosines)) / 6,
+  )
+  # The second translation is nearest to the first source.
+  assert feature_pairs.retrieval(sources, translations) == 2 / 3
+  with pytest.raises(Undefined):
+    feature_pairs.random_similarity(sources[:1], translations[:1])
+
+
+def test_retrieval_of_more_than_a_chunk():
+  rng = np.random.default_rng(0)
+  features = rng.normal(size=(2500, 16))
+  assert feature_pairs.retrieval(features, 2 * features) == 1
+  shifted = np.roll(features, 1, axis=0)
+  assert feature_pairs.retrieval(features, shifted) == 0

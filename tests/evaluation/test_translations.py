@@ -272,7 +272,7 @@ def test_evaluation_by_the_command(tmp_path, trained):
   shutil.copytree(trained("classifier"), tmp_path / "classifier")
   result = command(
     "evaluate", f"--workdir={tmp_path}/run",
-    f"--classifier={tmp_path}/classifier", "--samples=80", cwd=tmp_path,
+    f"--features={tmp_path}/classifier", "--samples=80", cwd=tmp_path,
   )  # fmt: skip
   assert result.returncode == 0, result.stderr
   assert "digits-accuracy untranslated" in result.stdout
@@ -290,5 +290,5 @@ def test_evaluation_by_the_command(tmp_path, trained):
     evaluation.create(
       config,
       algorithms.create(config),
-      EvaluationOptions(classifier=str(tmp_path / "classifier")),
+      EvaluationOptions(features=str(tmp_path / "classifier")),
     )

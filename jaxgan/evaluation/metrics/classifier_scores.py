@@ -12,12 +12,14 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> float:
   classes. The logits `[N, K]` have to be in random order.
 
   Raises:
-    Undefined: where there are fewer examples than splits.
+    Undefined: where there are fewer examples than splits, or no classes.
   """
   from scipy.special import entr, log_softmax
 
   if len(logits) < splits:
     raise Undefined(f"{splits} splits need at least as many images")
+  if not logits.shape[1]:
+    raise Undefined("the feature net knows no classes")
   scores = []
   cuts = [i * len(logits) // splits for i in range(1, splits)]
   for part in np.split(logits.astype(np.float64), cuts):

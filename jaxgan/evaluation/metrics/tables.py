@@ -12,7 +12,7 @@ import jax
 from optax.losses import cosine_similarity
 
 from jaxgan.data import mixtures
-from jaxgan.evaluation.metrics import Undefined
+from jaxgan.evaluation.metrics import Undefined, feature_pairs
 from jaxgan.evaluation.metrics.classifier_scores import (
   inception_score,
   modes_found,
@@ -92,6 +92,13 @@ TRANSLATIONS = {
   "embedding similarity": Measure(
     lambda x: cosine_similarity(*x.known("embeddings")), False
   ),
+}
+
+# Of features `[N, D]` of sources, and those of their translations.
+FEATURES = {
+  "similarity": Measure(feature_pairs.similarity, False),
+  "similarity of random pairs": Measure(feature_pairs.random_similarity, None),
+  "retrieval": Measure(feature_pairs.retrieval, False),
 }
 
 # Of points `[N, 2]`, as many real ones, and the mixture of these.

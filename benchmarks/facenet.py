@@ -1,0 +1,104 @@
+"""Checks an imported FaceNet on photographs of faces.
+
+  python benchmarks/facenet.py --features=runs/facenet --faces=FACES/test \
+    --weights=FILE
+
+FACES is a folder of photographs, one of each person or nearly so. Of each, two
+pictures are made: mirrored at random, cut by up to a tenth, brighter or darker
+by up to a fifth. The area under the curve tells how well the cosine of their
+features separates pairs of one photograph from pairs of two.
+
+With --weights, the file that the run was imported from, PyTorch's network
+(`pip install facenet-pytorch`) makes the features too, and the largest
+difference is printed.
+"""
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+
+import numpy as np
+from absl import app, flags
+from PIL import Image, ImageEnhance
+from sklearn.metrics import roc_auc_score
+
+from jaxgan.data.folders import paths
+from jaxgan.data.presets import images as data_config
+from jaxgan.evaluation import feature_nets, sampling
+from jaxgan.interop import weights
+
+_FEATURES = flags.DEFINE_string("features", None, "Run of FaceNet.")
+_FACES = flags.DEFINE_string("faces", None, "Folder of photographs.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "File of weights, or none.")
+_COUNT = flags.DEFINE_integer("count", 500, "Photographs.")
+SIDE = 160
+
+
+def variant(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+  """Returns the image mirrored, cut and of another brightness, at random."""
+  if rng.random() < 0.5:
+    image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+  left, top, right, bottom = rng.uniform(0, 0.1, 4) * image.width
+  box = left, top, image.width - right, image.height - bottom
+  image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box)
+  return ImageEnhance.Brightness(image).enhance(rng.uniform(0.8, 1.2))
+
+
+def of_pytorch(file: str, images: np.ndarray) -> np.ndarray:
+  """Returns the features of uint8 images by the published module."""
+  import torch
+
+  spec = importlib.util.find_spec("facenet_pytorch")
+  (root,) = spec.submodule_search_locations
+  # What the package imports beside that module needs torchvision.
+  for parts in (["facenet_pytorch"], ["facenet_pytorch", "models"],
+                ["facenet_pytorch", "models", "utils"]):  # fmt: skip
+    module = ModuleType(".".join(parts))
+    module.__path__ = ["/".join([root, *parts[1:]])]
+    sys.modules[module.__name__] = module
+  module = "facenet_pytorch.models.inception_resnet_v1"
+  net = importlib.import_module(module).InceptionResnetV1().eval()
+  entries = {k: torch.tensor(x).float() for k, x in weights.read(file).items()}
+  net.load_state_dict(entries, strict=False)
+  x = torch.tensor((images.transpose(0, 3, 1, 2) - np.float32(127.5)) / 128)
+  with torch.no_grad():
+    return np.concatenate([net(part).numpy() for part in x.split(32)])
+
+
+def main(_: list[str]) -> None:
+  """Prints the area under the curve, and the difference from PyTorch's."""
+  rng = np.random.default_rng(0)
+  files = paths(_FACES.value)[: _COUNT.value]
+  pairs = np.stack(
+    [
+      [np.asarray(variant(image, rng)) for _ in range(2)]
+      for image in (Image.open(file).convert("RGB") for file in files)
+    ]
+  )
+  images = pairs.reshape(-1, SIDE, SIDE, 3)
+  net = feature_nets.create(data_config("folder"), _FEATURES.value)
+  features = np.concatenate(
+    [
+      np.asarray(net.apply(net.variables, part)[0])[: len(part)]
+      for part in sampling.batches(images)
+    ]
+  )
+  cosines = features[::2] @ features[1::2].T
+  same = np.eye(len(cosines), dtype=bool)
+  area = roc_auc_score(same.ravel(), cosines.ravel())
+  print(
+    f"{len(files)} photographs: area under the curve {area:.5f}; mean cosine "
+    f"of pairs of one {cosines[same].mean():.3f}, of two "
+    f"{cosines[~same].mean():.3f}"
+  )
+  if _WEIGHTS.value:
+    theirs = of_pytorch(_WEIGHTS.value, images[:64])
+    error = np.abs(features[:64] - theirs).max()
+    print(
+      f"largest difference from PyTorch's, of features of length 1: {error:.1e}"
+    )
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,125 @@
+"""What a frozen network makes of the training images: computed once, kept."""
+
+import hashlib
+import pathlib
+from collections.abc import Callable
+from functools import partial
+
+import filelock
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from jaxgan.data import Source
+from jaxgan.data.arrays import ArraySource
+from jaxgan.data.pixels import to_float
+from jaxgan.data.translation import Domain, Unpaired
+from jaxgan.engine import startup
+from jaxgan.engine.checkpoint import digest
+from jaxgan.engine.devices import data_parallel, replicate, shard
+from jaxgan.errors import InputError
+from jaxgan.game import Game, TrainState
+
+_BATCH_SIZE = 32  # images at a time, on all devices together
+
+
+def embed_once(
+  config: ConfigDict, game: Game, source: Source, state: TrainState
+) -> Source:
+  """Returns a source whose images come with `game.embed` of them.
+
+  Each `<side>` in `game.embedded` gets an entry `<side>_embedding`,
+  `[N, 1, D]`; with `data.flip` `[N, 2, D]`, the second of the mirrored image.
+  The network is frozen, so they never change: they stay in the user's cache
+  folder, by the images, the weights and the compiled computation.
+
+  Images of which a margin makes endless variants, or that do not fit into
+  memory, stay without; a step then computes what it needs.
+  """
+  if not (game.embedded and isinstance(source, Unpaired)):
+    return source
+  if config.data.margin or not source.in_memory:
+    return source
+  parts = []
+  for part in source.parts:
+    arrays = part.source[np.arange(len(part))]
+    images = [arrays["image"]]
+    if config.data.flip:
+      images.append(images[0][:, :, ::-1])
+    arrays["embedding"] = np.stack(
+      [_embeddings(game, state, x, part.side) for x in images], axis=1
+    )
+    parts.append(Domain(ArraySource(arrays), part.side))
+  return Unpaired(*parts)
+
+
+def _embeddings(
+  game: Game, state: TrainState, images: np.ndarray, side: str
+) -> np.ndarray:
+  """Returns `[N, D]`, from the cache folder if they are there."""
+  frozen = {
+    key: {player: getattr(state, key)[player] for player in game.pretrained}
+    for key in ("params", "model_state")
+  }
+  embed = data_parallel(
+    lambda variables, images: game.embed(
+      variables["params"], variables["model_state"], to_float(images)
+    )
+  )
+  count, variables = jax.local_device_count(), replicate(frozen)
+  size = -(-_BATCH_SIZE // count) * count
+  batch = jax.ShapeDtypeStruct((size, *images.shape[1:]), images.dtype)
+  lowered = embed.lower(variables, batch)
+  key = hashlib.sha256(np.ascontiguousarray(images))
+  weights = digest(jax.device_get(frozen))
+  for text in (weights, lowered.as_text(), jax.__version__):
+    key.update(text.encode())
+  folder = startup.cache_folder() / "embeddings"
+  path = folder / f"{key.hexdigest()[:24]}.npy"
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as e:
+    raise InputError(
+      f"{folder} cannot be made: {e.strerror}; set XDG_CACHE_HOME"
+    ) from e
+  with filelock.FileLock(f"{path}.lock"):  # other processes need it, too
+    stored = _read(path, len(images))
+    if stored is None:
+      compute = partial(lowered.compile(), variables)
+      stored = _compute(compute, images, size, side)
+      unfinished = path.with_suffix(".partial.npy")
+      np.save(unfinished, stored)
+      unfinished.rename(path)
+  return stored
+
+
+def _compute(
+  embed: Callable[[jax.Array], jax.Array],
+  images: np.ndarray,
+  size: int,
+  side: str,
+) -> np.ndarray:
+  """Returns `[N, D]`, computed `size` images at a time."""
+  rows = []
+  label = f"features of {side} images, once"
+  with tqdm(total=len(images), desc=label, unit="image", delay=1) as bar:
+    for start in range(0, len(images), size):
+      batch = images[start : start + size]
+      # Filled up to the size that it is compiled for.
+      filled = batch[np.resize(np.arange(len(batch)), size)]
+      rows.append(np.asarray(embed(shard(filled)))[: len(batch)])
+      bar.update(len(batch))
+  return np.concatenate(rows)
+
+
+def _read(path: pathlib.Path, length: int) -> np.ndarray | None:
+  """Returns the array of a file, or None where there is no whole one."""
+  try:
+    stored = np.load(path, allow_pickle=False)
+  except FileNotFoundError:
+    return None
+  except (OSError, ValueError, EOFError) as e:
+    print(f"computing {path} again, which cannot be read: {e}")
+    return None
+  return stored if len(stored) == length else None

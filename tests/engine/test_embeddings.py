@@ -1,0 +1,107 @@
+"""Embeddings of training images: computed once, kept, and the same."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+from helpers.configs import load_config, shrink
+
+from jaxgan import algorithms, data, train
+from jaxgan.data.pixels import to_float
+from jaxgan.engine import checkpoint, embeddings
+from jaxgan.evaluation import restored
+
+
+def flipped_digits(**values):
+  """A DTN whose images are mirrored at random, as faces are."""
+  config = shrink(load_config("dtn"))
+  config.update(steps=3, log_every=1)
+  config.data.flip = True
+  config.update_from_flattened_dict(values)
+  return config
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+  """The config, game, source and state of a run, and an empty cache folder."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  config = flipped_digits()
+  train(config, tmp_path / "run")
+  for path in cached(tmp_path):
+    path.unlink()
+  game = algorithms.create(config)
+  state = restored.load(tmp_path / "run").state
+  return config, game, data.create(config.data), state
+
+
+def cached(folder):
+  return sorted((folder / "cache/jaxgan/embeddings").glob("*.npy"))
+
+
+def test_they_are_those_of_the_images_and_mirror_images(run, tmp_path):
+  config, game, source, state = run
+  once = embeddings.embed_once(config, game, source, state)
+  assert len(cached(tmp_path)) == 4  # of two domains, as they are and mirrored
+  for part in once.parts:
+    batch = part[np.arange(5, 45)]
+    images = batch[part.side]
+    found = batch[f"{part.side}_embedding"]
+    embed = jax.jit(game.embed)
+    for i, variant in enumerate([images, images[:, :, ::-1]]):
+      expected = embed(state.params, state.model_state, to_float(variant))
+      np.testing.assert_allclose(found[:, i], expected, rtol=1e-5, atol=1e-6)
+    assert (found[:, 0] != found[:, 1]).any()
+
+
+def test_the_run_is_the_same_as_if_computed_anew(tmp_path, monkeypatch):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  config, digests = flipped_digits(), []
+  for name in ("once", "from the cache", "anew"):
+    if name == "anew":
+      monkeypatch.setattr(
+        sys.modules["jaxgan.train"], "embed_once", lambda _, game, x, state: x
+      )
+    state = train(config, tmp_path / name, jax.devices()[:1])
+    digests.append(checkpoint.digest(jax.device_get(state)))
+  assert len(set(digests)) == 1
+
+
+def test_they_are_kept_and_computed_again_where_damaged(
+  run, tmp_path, monkeypatch, capsys
+):
+  computed = []
+  compute = embeddings._compute
+  monkeypatch.setattr(
+    embeddings, "_compute", lambda *x: computed.append(x) or compute(*x)
+  )
+
+  def arrays():
+    source = embeddings.embed_once(*run)
+    indices = np.arange(len(source))
+    return {k: x for k, x in source[indices].items() if "embedding" in k}
+
+  first = arrays()
+  assert len(computed) == 4
+  path = cached(tmp_path)[0]
+  path.write_bytes(path.read_bytes()[:-100])
+  np.save(cached(tmp_path)[1], np.zeros((3, 8), "f4"))
+  second = arrays()
+  assert len(computed) == 6
+  assert f"computing {path} again" in capsys.readouterr().out
+  jax.tree.map(np.testing.assert_array_equal, first, second)
+  # Other weights have other ones.
+  config, game, source, state = run
+  changed = jax.tree.map(lambda x: x + 1, state.params["features"])
+  state = state.replace(params=state.params | {"features": changed})
+  embeddings.embed_once(config, game, source, state)
+  assert len(computed) == 10
+
+
+def test_images_without_end_stay_without(run):
+  config, game, source, state = run
+  config.data.margin = 2
+  assert embeddings.embed_once(config, game, source, state) is source
+  other = algorithms.create(shrink(load_config("nsgan")))
+  config.data.margin = 0
+  assert embeddings.embed_once(config, other, source, state) is source
