@@ -122,13 +122,17 @@ def trained(
 def check_run(
   workdir: pathlib.Path, run: RestoredRun, shape: tuple[int, ...]
 ) -> None:
-  """Refuses a run that is of no classifier for images of a shape."""
+  """Refuses a run that is of no classifier for images of a shape.
+
+  FaceNet is for faces of any size.
+  """
   if run.config.algorithm != "classifier":
     raise InputError(
       f"{workdir} is a run of {run.config.algorithm!r}, not of a classifier"
     )
   trained_shape = data.example_shape(run.config.data)
-  if shape != trained_shape:
+  any_size = run.config.classifier.name == "facenet"
+  if shape != trained_shape and not (any_size and shape[-1] == 3):
     raise InputError(
       f"the classifier in {workdir} is for images of shape "
       f"{list(trained_shape)}, not {list(shape)}"

@@ -117,14 +117,10 @@ def from_classifier(
 ) -> FeatureNet:
   """Returns the classifier of a run, for images with this `config.data`.
 
-  FaceNet is for faces of any size.
-
   Raises:
-    InputError: where it is for images of another shape.
+    InputError: see `classifiers.check_run`.
   """
-  shape = data.example_shape(run.config.data)
-  resized = run.config.get("classifier", {}).get("name") == "facenet"
-  check_run(workdir, run, shape if resized else data.example_shape(config))
+  check_run(workdir, run, data.example_shape(config))
   net = untrained(run.config)
   if config.name != run.config.data.name:
     net = net._replace(classes=0)  # of labels with another meaning
