@@ -12,6 +12,8 @@ from jaxgan.data.pixels import to_float
 from jaxgan.engine import checkpoint, embeddings
 from jaxgan.evaluation import restored
 
+pytestmark = pytest.mark.slow
+
 
 def flipped_digits(**values):
   """A DTN whose images are mirrored at random, as faces are."""
