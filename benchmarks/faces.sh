@@ -10,20 +10,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 faces=$1 avatars=$2 weights=$3 runs=${4:-runs/faces}
-facenet="$runs/facenet"
+facenet="${runs%/}_facenet"
 
 test -d "$facenet" ||
   python -m jaxgan.import_torch --features="$weights" --workdir="$facenet"
 
 train() {  # name, config:preset, further overrides
   python -m jaxgan.main --config="configs/${2/:/.py:}" --workdir="$runs/$1" \
-    --config.eval_features="$facenet" "${@:3}"
+    "${@:3}"
+  # More than the 512 features, of which a covariance is.
   python -m jaxgan.evaluate --workdir="$runs/$1" --features="$facenet" \
-    --samples=2000
+    --samples=905
 }
 
-sample() {  # name, config:preset, further overrides
-  train "$@"
+sample() {  # name, config:preset, folder of images
+  train "$1" "$2" --config.data.path="$3"
   for kind in grid interpolation neighbours; do
     python -m jaxgan.sample --workdir="$runs/$1" --kind="$kind" \
       --features="$facenet" --output="$runs/${1}_$kind.png"
@@ -37,10 +38,10 @@ translate() {  # name, config:preset, further overrides
     --config.data.target.path="$avatars/train"
 }
 
-sample dcgan_faces dcgan:faces --config.data.path="$faces/train"
-sample wgan_faces wgan:faces --config.data.path="$faces/train"
-sample wgan_gp_faces wgan_gp:faces --config.data.path="$faces/train"
-sample dcgan_avatars dcgan:faces --config.data.path="$avatars/train"
+sample dcgan_faces dcgan:faces "$faces/train"
+sample wgan_faces wgan:faces "$faces/train"
+sample wgan_gp_faces wgan_gp:faces "$faces/train"
+sample dcgan_avatars dcgan:faces "$avatars/train"
 translate dtn dtn:faces --config.features.workdir="$facenet"
 translate cyclegan cyclegan:faces
 translate l1_translation l1_translation:faces

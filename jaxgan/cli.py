@@ -14,6 +14,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from jaxgan import errors
+from jaxgan.data import SIDES
 from jaxgan.engine import processes, startup
 from jaxgan.engine.workdir import write_error
 from jaxgan.errors import GameError, InputError, SaveError, first_line
@@ -57,7 +58,9 @@ features_flag = partial(
   "classifier of the data, trained once.",
 )
 data_path_flag = partial(
-  _string, "data_path", help="Folder of the data; by default the run's."
+  _string,
+  "data_path",
+  help="Folder of the data, or SOURCE,TARGET for two; by default the run's.",
 )
 
 
@@ -73,8 +76,23 @@ def restore(
     raise InputError("give --workdir=DIR, the folder of a run")
   run = load(pathlib.Path(workdir), step)
   if data_path is not None:
-    run.config.data.path = data_path
+    _move(run.config.data, data_path)
   return run
+
+
+def _move(config: Any, data_path: str) -> None:
+  """Sets the folder of a `config.data`, or those of its two domains."""
+  folders = config.name == "unpaired" and {config[x].name for x in SIDES}
+  if folders != {"folder"}:
+    config.path = data_path
+    return
+  paths = data_path.split(",")
+  if len(paths) != 2:
+    raise InputError(
+      "this run's images are in two folders: give --data_path=SOURCE,TARGET"
+    )
+  for side, path in zip(SIDES, paths, strict=True):
+    config[side].path = path
 
 
 def training_workdir() -> pathlib.Path:

@@ -59,12 +59,10 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
   def translate_upload(path: str | None, name: str) -> tuple[Any, ...]:
     if path is None:
       return None, None, "", ""
-    channels = shapes[sources[name]][-1]
+    height, width, channels = shapes[sources[name]]
     image, message = demo_models.open_image(path, channels), ""
     if faces and sources[name] == "source":
-      face = face_finder.find_face(image)
-      message = "" if face else "No face was found: the centre is cut."
-      image = face or image
+      image, message = face_finder.cut_face(image, (width, height))
     return *translate(image, name)[:-1], message
 
   def translate_sketch(sketch: Any, name: str) -> tuple[Any, ...]:

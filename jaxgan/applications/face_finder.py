@@ -15,6 +15,20 @@ _SMALLEST = 40  # pixels of a face there
 _SHARE = 0.95
 
 
+def cut_face(
+  image: Image.Image, size: tuple[int, int]
+) -> tuple[Image.Image, str]:
+  """Returns the face of an image, or all of it, and a message to the user.
+
+  An image of `size`, as the run has been trained with, is a face already.
+  """
+  if image.size == size:
+    return image, ""
+  if face := find_face(image):
+    return face, ""
+  return image, "No face was found: the centre is cut."
+
+
 def find_face(image: Image.Image) -> Image.Image | None:
   """Returns the square around the largest frontal face, or None.
 

@@ -28,7 +28,7 @@ from jaxgan.game import TrainState
 
 KEEP = 3  # latest checkpoints
 # Raised where a config or a state of before can no longer be used.
-FORMAT = 2
+FORMAT = 3
 
 
 class Checkpoints:

@@ -1,11 +1,11 @@
 """What a frozen network makes of the training images: computed once, kept."""
 
 import hashlib
+import os
 import pathlib
 from collections.abc import Callable
 from functools import partial
 
-import filelock
 import jax
 import numpy as np
 from ml_collections import ConfigDict
@@ -18,6 +18,7 @@ from jaxgan.data.translation import Domain, Unpaired
 from jaxgan.engine import startup
 from jaxgan.engine.checkpoint import digest
 from jaxgan.engine.devices import data_parallel, replicate, shard
+from jaxgan.engine.files import read_arrays
 from jaxgan.errors import InputError
 from jaxgan.game import Game, TrainState
 
@@ -34,8 +35,8 @@ def embed_once(
   The network is frozen, so they never change: they stay in the user's cache
   folder, by the images, the weights and the compiled computation.
 
-  Images of which a margin makes endless variants, or that do not fit into
-  memory, stay without; a step then computes what it needs.
+  Pairs of images, those of which a margin makes endless variants, and those
+  that do not fit into memory stay without; a step then computes what it needs.
   """
   if not (game.embedded and isinstance(source, Unpaired)):
     return source
@@ -73,24 +74,16 @@ def _embeddings(
   lowered = embed.lower(variables, batch)
   key = hashlib.sha256(np.ascontiguousarray(images))
   weights = digest(jax.device_get(frozen))
-  for text in (weights, lowered.as_text(), jax.__version__):
+  versions = jax.__version__, jax.default_backend()
+  for text in (weights, lowered.as_text(), *versions):
     key.update(text.encode())
-  folder = startup.cache_folder() / "embeddings"
-  path = folder / f"{key.hexdigest()[:24]}.npy"
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-  except OSError as e:
-    raise InputError(
-      f"{folder} cannot be made: {e.strerror}; set XDG_CACHE_HOME"
-    ) from e
-  with filelock.FileLock(f"{path}.lock"):  # other processes need it, too
-    stored = _read(path, len(images))
-    if stored is None:
-      compute = partial(lowered.compile(), variables)
-      stored = _compute(compute, images, size, side)
-      unfinished = path.with_suffix(".partial.npy")
-      np.save(unfinished, stored)
-      unfinished.rename(path)
+  name = f"{key.hexdigest()[:24]}.npz"
+  path = startup.cache_folder() / "embeddings" / name
+  stored = _read(path, (len(images), *lowered.out_info.shape[1:]))
+  if stored is None:
+    compute = partial(lowered.compile(), variables)
+    stored = _compute(compute, images, size, side)
+    _write(path, stored)
   return stored
 
 
@@ -113,13 +106,23 @@ def _compute(
   return np.concatenate(rows)
 
 
-def _read(path: pathlib.Path, length: int) -> np.ndarray | None:
+def _read(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray | None:
   """Returns the array of a file, or None where there is no whole one."""
+  if not path.exists():
+    return None
   try:
-    stored = np.load(path, allow_pickle=False)
-  except FileNotFoundError:
+    stored = read_arrays(path).get("embeddings")
+  except InputError as e:
+    print(f"computing embeddings again: {e}")
     return None
-  except (OSError, ValueError, EOFError) as e:
-    print(f"computing {path} again, which cannot be read: {e}")
-    return None
-  return stored if len(stored) == length else None
+  return stored if np.shape(stored) == shape else None
+
+
+def _write(path: pathlib.Path, embeddings: np.ndarray) -> None:
+  unfinished = path.with_suffix(f".{os.getpid()}.npz")
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(unfinished, embeddings=embeddings)
+    unfinished.rename(path)
+  except OSError as e:
+    print(f"embeddings are not kept: {path}: {e.strerror}; set XDG_CACHE_HOME")

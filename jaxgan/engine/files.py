@@ -5,7 +5,9 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
-from jaxgan.errors import InputError
+import numpy as np
+
+from jaxgan.errors import InputError, first_line
 
 
 def refuse_contents(folder: pathlib.Path, flag: str) -> None:
@@ -31,3 +33,16 @@ def new_folder(folder: pathlib.Path, flag: str) -> Iterator[pathlib.Path]:
   partial.mkdir(parents=True)
   yield partial
   partial.replace(folder)
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Returns the arrays of an `.npz` file, whose checksums it verifies.
+
+  Raises:
+    InputError: where the file is missing or damaged.
+  """
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      return dict(file)
+  except Exception as e:  # those of zipfile, of NumPy and of its parser
+    raise InputError(f"{path} cannot be read: {first_line(e)}") from e

@@ -58,7 +58,7 @@ def check(config: ConfigDict) -> None:
     if config.eval_features:
       target = data.domain(config.data, "target")
       feature_nets.check(target, config.eval_features)
-    table |= tables.TRANSLATIONS | tables.IMAGES
+    table |= tables.TRANSLATIONS | tables.IMAGES | tables.FEATURES
   elif data.mixture(config.data):
     table = tables.POINTS
   else:

@@ -27,7 +27,6 @@ _NAMES = {
   "fashion_mnist": "Fashion-MNIST",
   "usps": "USPS",
   "cifar10": "CIFAR-10",
-  "facenet": "FaceNet",
 }
 
 
@@ -139,15 +138,15 @@ def untrained(config: ConfigDict) -> FeatureNet:
     lambda x: module.init_with_output(jax.random.key(0), x, train=False),
     jnp.zeros((1, *shape)),
   )
-  name, kind, size = config.data.name, "classifier", f"{shape[0]}x{shape[1]}"
-  resized = config.classifier.name == "facenet"
-  if resized:
-    kind = _NAMES["facenet"]
+  name, size = config.data.name, f"{shape[0]}x{shape[1]}"
+  prefix, kind, resizer = _NAMES.get(name, name), "classifier", "none"
+  if config.classifier.name == "facenet":
+    prefix, kind, resizer = "FaceNet", "FaceNet", f"linear to {size}"
   return FeatureNet(
-    prefix=(kind if resized else _NAMES.get(name, name)) + "-",
+    prefix=f"{prefix}-",
     description=f"{kind} of {name}, {size}",
     hash="",
-    resizer=f"linear to {size}" if resized else "none",
+    resizer=resizer,
     classes=logits.shape[1],
     size=features.shape[1],
     apply=_padded(apply),

@@ -7,8 +7,7 @@ no training can go on.
 
 import json
 import pathlib
-import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -17,10 +16,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from jaxgan import algorithms
-from jaxgan.checks import one_of
 from jaxgan.config import flatten
 from jaxgan.engine import checkpoint
-from jaxgan.engine.files import new_folder
+from jaxgan.engine.files import new_folder, read_arrays
 from jaxgan.errors import InputError
 from jaxgan.game import Game, TrainState, sampling_variables
 
@@ -33,7 +31,7 @@ def write(
   state: TrainState,
   folder: pathlib.Path,
   ema: bool = True,
-  leave_out: Iterable[str] = (),
+  leave_out: Collection[str] = (),
 ) -> None:
   """Writes the weights of a run to a new folder.
 
@@ -46,16 +44,20 @@ def write(
       looked for in a folder of that name in this one.
 
   Raises:
-    InputError: where the folder holds something, or a player is not frozen.
+    InputError: where the folder holds something, the run has no generator, or
+      a player is not frozen.
   """
-  config = _without_paths(config)
+  config = _without_paths(config, ema)
   frozen = algorithms.create(config).pretrained
+  if "generator" not in state.params:
+    raise InputError(f"a run of {config.algorithm!r} has no generator")
   for player in leave_out:
-    one_of("leave_out", player, frozen)
+    if player not in frozen:
+      raise InputError(f"leave_out={player!r}: that is no frozen player")
+  variables = sampling_variables(state, ema)
   players = {"generator", *frozen} - {*leave_out}
   arrays = {"step": np.asarray(state.step)}
-  variables = zip(_PARTS, sampling_variables(state, ema), strict=True)
-  for part, trees in jax.device_get(dict(variables)).items():
+  for part, trees in zip(_PARTS, jax.device_get(variables), strict=True):
     tree = {part: {player: trees[player] for player in players}}
     for name, x in flatten_dict(tree, sep="/").items():
       fits = part == "params" and (abs(x) < np.finfo("float16").max).all()
@@ -63,7 +65,7 @@ def write(
   contents = {
     "format": checkpoint.FORMAT,
     "config": json.loads(config.to_json()),
-    "left_out": sorted(leave_out),
+    "left_out": {x: _digest(variables, x) for x in leave_out},
   }
   with new_folder(folder, "--output") as partial:
     text = json.dumps(contents, indent=2)
@@ -82,30 +84,31 @@ def read(
 
   Raises:
     InputError: where the folder is damaged, another version of jaxgan wrote
-      it, or the run of such a player is missing.
+      it, or the run of such a player is missing or another.
   """
   try:
     contents = json.loads((folder / CONFIG).read_text())
-    checkpoint.check_format(folder, contents)
-    config = ConfigDict(contents["config"])
-    with np.load(folder / WEIGHTS, allow_pickle=False) as file:
-      arrays = dict(file)
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
-    raise InputError(f"{folder} is damaged: fetch it again ({e})") from e
+  except (OSError, ValueError) as e:
+    raise InputError(f"{folder / CONFIG} cannot be read: {e}") from e
+  match contents:
+    case {"format": int(), "config": {**config}, "left_out": {**left_out}}:
+      checkpoint.check_format(folder, contents)
+    case _:
+      raise InputError(f"{folder / CONFIG} is not of jaxgan.export")
+  arrays = read_arrays(folder / WEIGHTS)
+  config = ConfigDict(config)
   game = algorithms.create(config)
   _, template = algorithms.initial_state(config, game)
   state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
   state = state.replace(step=arrays.pop("step", state.step), opt_state={})
   trees = unflatten_dict(arrays, sep="/")
-  for player in contents["left_out"]:
-    net = folder / player
-    if not net.is_dir():
+  for player, digest in left_out.items():
+    variables = _left_out(folder / player, load)
+    if _digest(variables, "classifier") != digest:
       raise InputError(
-        f"{folder} comes without the weights of its {player}: python -m "
-        f"jaxgan.import_torch --features=FILE --workdir={net}"
+        f"{folder / player} is not the network that {folder} was trained with"
       )
-    run = load(net)
-    for part, tree in zip(_PARTS, sampling_variables(run.state), strict=True):
+    for part, tree in zip(_PARTS, variables, strict=True):
       trees.setdefault(part, {})[player] = tree["classifier"]
   for part in _PARTS:
     tree = dict(getattr(state, part))
@@ -120,14 +123,35 @@ def read(
         )
       new = {key: x.astype(old[key].dtype) for key, x in new.items()}
       tree[player] = unflatten_dict(old | new)
-    state = state.replace(**{part: tree})
+    averages = {player: tree[player] for player in game.averaged}
+    state = state.replace(**{part: tree, f"ema_{part}": averages})
   return config, game, state
 
 
-def _without_paths(config: ConfigDict) -> ConfigDict:
-  """Returns a config without paths and without averages."""
+def _left_out(
+  folder: pathlib.Path, load: Callable[[pathlib.Path], Any]
+) -> tuple[Any, Any]:
+  """Returns the params and model state of a feature net's run."""
+  if not folder.is_dir():
+    raise InputError(
+      f"no {folder}: the run of this network has to be put there; FaceNet's by "
+      f"python -m jaxgan.import_torch --features=FILE --workdir={folder}"
+    )
+  run = load(folder)
+  if run.config.algorithm != "classifier":
+    raise InputError(f"{folder} is a run of {run.config.algorithm!r}")
+  return sampling_variables(run.state)
+
+
+def _digest(variables: Any, player: str) -> str:
+  """Returns the digest of a player's params and model state."""
+  return checkpoint.digest(jax.device_get([x[player] for x in variables]))
+
+
+def _without_paths(config: ConfigDict, ema: bool) -> ConfigDict:
+  """Returns a config without paths, and without averages unless `ema`."""
   config = config.copy_and_resolve_references()
-  config.ema_decay = 0.0
+  config.ema_decay *= ema
   for key in flatten(config):
     if key.split(".")[-1] in ("path", "workdir", "eval_features"):
       config.update_from_flattened_dict({key: ""})

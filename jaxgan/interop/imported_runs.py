@@ -1,4 +1,4 @@
-"""Makes runs of published weights: CycleGAN, Pix2Pix, and FaceNet for DTN."""
+"""Makes runs of published weights: CycleGAN, Pix2Pix and FaceNet."""
 
 import pathlib
 from collections.abc import Mapping
@@ -58,9 +58,6 @@ _VALUES: dict[str, dict[str, Any]] = {
     "steps": 2000,
   },
 }
-# By the number of people that a file's logits tell apart, the set that its
-# FaceNet was trained on.
-PEOPLE = {8631: "vgg_face2", 10575: "casia_webface"}
 
 
 def import_translation(
@@ -124,12 +121,11 @@ def import_facenet(
   """
   refuse_contents(pathlib.Path(workdir), "--workdir")
   entries = weights.read(path)
-  logits = [entries.pop(f"logits.{x}", None) for x in ("weight", "bias")]
-  people = (
-    "people" if logits[0] is None else PEOPLE.get(len(logits[0]), "people")
-  )
+  left_out = [x for x in ("logits.weight", "logits.bias") if x in entries]
+  for name in left_out:
+    del entries[name]
   config = classifier.default_config("folder")
-  config.data.update(name=people, image_size=facenet.SIDE, crop=0)
+  config.data.update(name="people", image_size=facenet.SIDE, crop=0)
   config.classifier = ConfigDict({"name": "facenet", "classes": 0})
   # So that the run holds its weights once, without averages and moments.
   config.ema_decay = 0.0
@@ -153,8 +149,8 @@ def import_facenet(
     f"--config.features.workdir={workdir} "
     "--config.data.source.path=FACES --config.data.target.path=CARTOONS",
   ]
-  if logits[0] is not None:
-    lines.insert(0, f"note: the logits of {len(logits[0])} people are left out")
+  if left_out:
+    lines.insert(0, f"note: {' and '.join(left_out)} are left out")
   return "\n".join(lines)
 
 

@@ -124,7 +124,8 @@ def inception_variables(entries: Mapping[str, np.ndarray]) -> dict[str, Any]:
   except InputError as e:
     raise InputError(
       f"the file does not hold the weights of FID: {e}; fetch "
-      "pt_inception-2015-12-05"
+      "pt_inception-2015-12-05; FaceNet has to be imported first, by python -m "
+      "jaxgan.import_torch --features=FILE --workdir=DIR"
     ) from e
 
 

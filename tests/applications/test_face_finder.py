@@ -40,6 +40,22 @@ def test_at_any_scale_and_place(astronaut, scale):
   image.paste(astronaut.resize((width, width)), (width // 2, 0))
   found = face_finder.find_face(image)
   assert abs(found.width / scale / face.width - 1) < 0.2
+  pixels = [
+    np.asarray(x.convert("L").resize((12, 12))).ravel() for x in (found, face)
+  ]
+  assert np.corrcoef(*pixels)[0, 1] > 0.7
+
+
+def test_what_the_page_takes(astronaut):
+  face = face_finder.find_face(astronaut)
+  cut, message = face_finder.cut_face(astronaut, (64, 64))
+  assert (cut.tobytes(), message) == (face.tobytes(), "")
+  # A face of the run's size stays as it is.
+  small = face.resize((64, 64))
+  assert face_finder.cut_face(small, (64, 64)) == (small, "")
+  empty = Image.new("RGB", (300, 200))
+  cut, message = face_finder.cut_face(empty, (64, 64))
+  assert cut is empty and "No face was found" in message
 
 
 def test_no_face_is_none():

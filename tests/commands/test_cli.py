@@ -5,7 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from helpers.configs import load_config
 from helpers.environment import ROOT
+
+from jaxgan import cli, errors
 
 pytestmark = pytest.mark.slow
 
@@ -139,3 +142,17 @@ for flag in flags.FLAGS.get_key_flags_for_module("jaxgan.translate"):
   )  # fmt: skip
   assert result.returncode == 0, result.stderr
   assert {"workdir", "seed", "output", "native"} <= set(result.stdout.split())
+
+
+def test_data_that_moved(trained):
+  """One folder for all, and one for each of two domains of images."""
+  run = cli.restore(trained("dcgan"), data_path="there")
+  assert run.config.data.path == "there"
+  run = cli.restore(trained("cyclegan"), data_path="there")  # sets with names
+  assert run.config.data.path == "there"
+  config = load_config("cyclegan", "folders").data
+  cli._move(config, "a,b")
+  assert (config.source.path, config.target.path) == ("a", "b")
+  message = "give --data_path=SOURCE,TARGET"
+  with pytest.raises(errors.InputError, match=message):
+    cli._move(config, "a")

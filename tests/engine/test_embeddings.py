@@ -1,6 +1,7 @@
 """Embeddings of training images: computed once, kept, and the same."""
 
 import sys
+from functools import partial
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from jaxgan import algorithms, data, train
 from jaxgan.data.pixels import to_float
 from jaxgan.engine import checkpoint, embeddings
 from jaxgan.evaluation import restored
+from jaxgan.game import AXIS
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +40,7 @@ def run(tmp_path, monkeypatch):
 
 
 def cached(folder):
-  return sorted((folder / "cache/jaxgan/embeddings").glob("*.npy"))
+  return sorted((folder / "cache/jaxgan/embeddings").glob("*.npz"))
 
 
 def test_they_are_those_of_the_images_and_mirror_images(run, tmp_path):
@@ -86,11 +88,13 @@ def test_they_are_kept_and_computed_again_where_damaged(
   first = arrays()
   assert len(computed) == 4
   path = cached(tmp_path)[0]
-  path.write_bytes(path.read_bytes()[:-100])
-  np.save(cached(tmp_path)[1], np.zeros((3, 8), "f4"))
+  contents = bytearray(path.read_bytes())
+  contents[len(contents) // 2] ^= 1
+  path.write_bytes(contents)
+  np.savez(cached(tmp_path)[1], embeddings=np.zeros((3, 8), "f4"))
   second = arrays()
   assert len(computed) == 6
-  assert f"computing {path} again" in capsys.readouterr().out
+  assert f"again: {path} cannot be read" in capsys.readouterr().out
   jax.tree.map(np.testing.assert_array_equal, first, second)
   # Other weights have other ones.
   config, game, source, state = run
@@ -107,3 +111,33 @@ def test_images_without_end_stay_without(run):
   other = algorithms.create(shrink(load_config("nsgan")))
   config.data.margin = 0
   assert embeddings.embed_once(config, other, source, state) is source
+
+
+def test_a_folder_that_cannot_be_written_costs_the_time_alone(
+  run, tmp_path, monkeypatch, capsys
+):
+  (tmp_path / "file").touch()
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+  once = embeddings.embed_once(*run)
+  assert "target_embedding" in once[np.arange(2)]
+  assert "embeddings are not kept" in capsys.readouterr().out
+
+
+def test_a_step_takes_what_the_batch_holds(run):
+  config, game, _, state = run
+  rng = np.random.default_rng(0)
+  batch = {
+    key: rng.normal(size=(4, 16, 16, 1)).astype("f4")
+    for key in ("source", "target")
+  }
+
+  def fakes(batch):
+    generate = partial(game.generate, state.params, state)
+    mapped = jax.vmap(generate, axis_name=AXIS)
+    return mapped(jax.tree.map(lambda x: x[None], batch))[0]["fake_source"]
+
+  embed = partial(game.embed, state.params, state.model_state)
+  known = {f"{key}_embedding": embed(x) for key, x in batch.items()}
+  np.testing.assert_allclose(fakes(batch), fakes(batch | known), atol=1e-5)
+  other = jax.tree.map(lambda x: x + 1, known)
+  assert abs(fakes(batch | other) - fakes(batch)).max() > 1e-3

@@ -149,8 +149,7 @@ def test_what_cannot_be_evaluated_is_refused_at_once(tmp_path):
   )
   with pytest.raises(InputError, match="no labels"):
     train(config, tmp_path / "run")
-  with config.unlocked():
-    config.eval_features = str(tmp_path / "none.pth")
+  config.eval_features = str(tmp_path / "none.pth")
   with pytest.raises(InputError, match="none.pth"):
     train(config, tmp_path / "run")
   assert not (tmp_path / "run").exists()

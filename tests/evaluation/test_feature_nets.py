@@ -108,11 +108,13 @@ def test_another_run_is_no_classifier(tmp_path):
     feature_nets.create(config.data, features=str(tmp_path))
 
 
-def test_images_without_labels_need_inception(workdir, tmp_path):
+def test_images_without_labels_need_a_net(workdir, tmp_path):
   config = load_config("dcgan", "folder")
   with pytest.raises(InputError, match="no labels"):
     feature_nets.check(config.data)
   feature_nets.check(config.data, features=str(workdir))
+  assert feature_nets.has_labels(str(workdir))
+  assert not feature_nets.has_labels("")
   with pytest.raises(InputError, match="no .*none.pth"):
     feature_nets.check(config.data, str(tmp_path / "none.pth"))
   config = load_config("classifier", "folder")

@@ -153,6 +153,54 @@ def test_what_should_not_change_and_what_should_be_kept(monkeypatch):
   assert protocol["identity"]["samples"] == 70
 
 
+def test_a_net_without_labels_tells_what_is_kept(monkeypatch):
+  """Of a translation that darkens or lightens, and one that mixes images up."""
+
+  def net(images_config, *_):
+    def apply(variables, images):
+      features, logits = ink_net(images_config).apply(variables, images)
+      return features + 0.1, logits  # none is of length 0
+
+    return ink_net(images_config)._replace(
+      classes=0, prefix="Net-", apply=apply
+    )
+
+  monkeypatch.setattr(feature_nets, "create", net)
+  monkeypatch.setattr(feature_nets, "has_labels", lambda _: False)
+  config = shrink(load_config("cyclegan"))
+  options = EvaluationOptions(count=70, features="net.npz")
+  found = []
+  for shift in (0.0, 0.5):
+    game = shifting(algorithms.create(config), shift)
+    found.append(evaluation.create(config, game, options)[0](({}, {})))
+  same, shifted = found
+  for prefix in ("", "backward "):
+    np.testing.assert_allclose(same[f"{prefix}Net-similarity"].value, 1)
+    assert shifted[f"{prefix}Net-similarity"].value < 1
+    assert same[f"{prefix}Net-similarity of random pairs"].value < 0.99
+    # Many digits are alike in three pixels.
+    retrieval = f"{prefix}Net-retrieval"
+    assert same[retrieval].value > shifted[retrieval].value
+  assert not any("accuracy" in name for name in same)
+
+
+def test_a_classifier_is_one_of_the_target(monkeypatch):
+  seen = []
+
+  def create(images, features=""):
+    seen.append((images.name, features))
+    return ink_net(images)
+
+  monkeypatch.setattr(feature_nets, "create", create)
+  config = shrink(load_config("cyclegan"))
+  game = algorithms.create(config)
+  for labels in (True, False):
+    monkeypatch.setattr(feature_nets, "has_labels", lambda _, x=labels: x)
+    evaluation.create(config, game, EvaluationOptions(count=70, features="f"))
+  digits, typeset = "digits", "typeset_digits"
+  assert seen == [(typeset, "f"), (digits, ""), (typeset, "f"), (digits, "f")]
+
+
 def test_pairs_without_labels_or_another_split(tmp_path, monkeypatch):
   write_images(tmp_path, 21, size=(40, 16))
   config = shrink(load_config("pix2pix", "pairs"))

@@ -1,12 +1,12 @@
 """Weights alone: what they make, how small they are, and what is refused."""
 
-import pathlib
 import re
 
 import jax
 import numpy as np
 import pytest
 from helpers.configs import feature_net
+from helpers.environment import ROOT
 from helpers.runs import command
 
 from jaxgan.errors import InputError
@@ -38,7 +38,6 @@ def test_they_sample_as_the_run_does(trained, written):
   # Averages of 16 bits, and the statistics of batch norm as they were.
   assert abs(samples(found) - samples(run)).max() <= 1
   assert int(found.state.step) == int(run.state.step)
-  assert found.config.ema_decay == 0
   params, model_state = sampling_variables(run.state)
   jax.tree.map(
     np.testing.assert_array_equal,
@@ -82,13 +81,8 @@ def test_frozen_players_come_along_or_are_looked_for(trained, tmp_path):
       found,
       run.state.params["features"],
     )
-  with pytest.raises(InputError, match="leave_out='critic': choose one of"):
+  with pytest.raises(InputError, match="leave_out='critic': that is no frozen"):
     weights_only.write(run.config, run.state, folder, leave_out=["critic"])
-
-
-def damaged(folder: pathlib.Path, name: str) -> None:
-  path = folder / name
-  path.write_bytes(path.read_bytes()[:-300])
 
 
 def test_damage_is_noticed(written):
@@ -102,19 +96,45 @@ def test_damage_is_noticed(written):
   )
   with pytest.raises(InputError, match="an older version"):
     restored.load(folder)
-  (folder / "run.json").write_text(text[:-40])
-  with pytest.raises(InputError, match="is damaged: fetch it again"):
-    restored.load(folder)
+  for contents, message in (
+    (text[:-40], "cannot be read"),
+    ("[]", "is not of jaxgan.export"),
+    ('{"format": "x"}', "is not of jaxgan.export"),
+    ('{"format": 3, "config": []}', "is not of jaxgan.export"),
+  ):
+    (folder / "run.json").write_text(contents)
+    with pytest.raises(InputError, match=f"run.json {message}"):
+      restored.load(folder)
   (folder / "run.json").write_text(text)
   weights = folder / "weights.npz"
   contents = bytearray(weights.read_bytes())
   contents[len(contents) // 2] ^= 1
   weights.write_bytes(contents)
-  with pytest.raises(InputError, match="is damaged: fetch it again"):
+  with pytest.raises(InputError, match="weights.npz cannot be read"):
     restored.load(folder)
   weights.unlink()
-  with pytest.raises(InputError, match="is damaged: fetch it again"):
+  with pytest.raises(InputError, match="weights.npz cannot be read"):
     restored.load(folder)
+
+
+def test_runs_without_a_generator_are_refused(tmp_path):
+  run = restored.load(feature_net())
+  with pytest.raises(InputError, match="'classifier' has no generator"):
+    weights_only.write(run.config, run.state, tmp_path / "weights")
+
+
+def test_another_feature_net_is_refused(trained, tmp_path):
+  run = restored.load(trained("dtn"))
+  other = jax.tree.map(lambda x: x * 1.5, run.state.params)
+  state = run.state.replace(params=other)
+  weights_only.write(run.config, state, tmp_path / "a", leave_out=["features"])
+  (tmp_path / "a/features").symlink_to(feature_net())
+  with pytest.raises(InputError, match="is not the network that"):
+    restored.load(tmp_path / "a")
+  (tmp_path / "a/features").unlink()
+  (tmp_path / "a/features").symlink_to(trained("dcgan"))
+  with pytest.raises(InputError, match="is a run of 'gan'"):
+    restored.load(tmp_path / "a")
 
 
 @pytest.mark.slow
@@ -128,7 +148,10 @@ def test_the_command(trained, tmp_path):
   )
   assert result.returncode == 0, result.stderr
   assert (tmp_path / "x.png").exists()
-  # Training does not go on from them, nor is the folder written to.
+  # Training does not go on from them.
+  config = f"--config={ROOT}/configs/dcgan.py"
+  result = command("main", config, "--workdir=weights", cwd=tmp_path)
+  assert "weights holds files, but no run" in result.stderr
   result = command("export", *arguments, cwd=tmp_path)
   assert "weights holds something: give another --output" in result.stderr
   result = command("export", f"--workdir={trained('dcgan')}", cwd=tmp_path)

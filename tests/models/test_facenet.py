@@ -94,11 +94,8 @@ def test_the_run_is_a_feature_net(workdir, capsys):
   assert kept < 4.01 * sum(leaves) + 4 * 40_000  # once, and the statistics
 
 
-@pytest.mark.parametrize(
-  ("people", "name"),
-  [(8631, "vgg_face2"), (10575, "casia_webface"), (3, "people"), (0, "people")],
-)
-def test_files_of_any_kind(tmp_path, monkeypatch, people, name):
+@pytest.mark.parametrize("people", [8631, 0])
+def test_files_of_any_kind(tmp_path, people):
   """Of 16 bits, and with or without logits and counts of batches."""
   numpy = pytest.importorskip("safetensors.numpy")
   entries = {
@@ -114,9 +111,9 @@ def test_files_of_any_kind(tmp_path, monkeypatch, people, name):
   text = imported_runs.import_facenet(
     tmp_path / "half.safetensors", tmp_path / "run"
   )
-  assert (f"logits of {people} people are left out" in text) == bool(people)
+  note = "note: logits.weight and logits.bias are left out"
+  assert (note in text) == bool(people)
   run = restored.load(tmp_path / "run")
-  assert run.config.data.name == name
   params = run.state.params["classifier"]
   kernel = params["conv2d_1a"]["conv"]["kernel"]
   assert kernel.dtype == np.float32

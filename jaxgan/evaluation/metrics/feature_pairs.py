@@ -40,4 +40,5 @@ def retrieval(sources: np.ndarray, translations: np.ndarray) -> float:
 
 def _unit(features: np.ndarray) -> np.ndarray:
   features = np.asarray(features, np.float64)
-  return features / np.linalg.norm(features, axis=1, keepdims=True)
+  length = np.linalg.norm(features, axis=1, keepdims=True)
+  return features / np.maximum(length, 1e-12)
