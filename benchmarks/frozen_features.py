@@ -56,7 +56,7 @@ def main(_: list[str]) -> None:
     digests.add(checkpoint.digest(jax.device_get(state)))
   same = "yes" if len(digests) == 1 else "no"
   print(
-    f"f of {_SIDE.value}x{_SIDE.value}, batch {config.batch_size}: a step takes "
+    f"f at {_SIDE.value} pixels, batch {config.batch_size}: a step takes "
     f"{seconds['kept']:.2f} s with f kept, {seconds['anew']:.2f} s with f "
     f"computed anew; the same to the bit: {same}"
   )
