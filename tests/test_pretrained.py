@@ -1,0 +1,39 @@
+"""The trained generators that come along: they sample, and have a card."""
+
+import numpy as np
+import pytest
+from helpers.environment import ROOT
+
+from jaxgan.evaluation import restored, sampling
+from jaxgan.game import sampling_variables
+
+FOLDERS = sorted(x.parent for x in ROOT.glob("pretrained/*/run.json"))
+
+
+def test_there_are_some_and_they_are_small():
+  assert FOLDERS
+  files = [x for x in (ROOT / "pretrained").rglob("*") if x.is_file()]
+  assert sum(x.stat().st_size for x in files) < 25e6
+  assert {x.name for x in files} == {"README.md", "run.json", "weights.npz"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda x: x.name)
+def test_a_generator_samples(folder, monkeypatch):
+  monkeypatch.setattr(sampling, "BATCH_SIZE", 16)
+  run = restored.load(folder)
+  (images,) = sampling.sampler(run.game, 0)(sampling_variables(run.state), 16)
+  images = np.asarray(images).astype(float)
+  assert images.shape[1:] == (64, 64, 3)
+  # Each has light and dark, and none is like another.
+  assert (images.std((1, 2, 3)) > 20).all()
+  distances = abs(images[:, None] - images[None]).mean((2, 3, 4))
+  assert distances[~np.eye(16, dtype=bool)].min() > 8
+  card = (folder / "README.md").read_text()
+  for word in (
+    "Data:",
+    "Command:",
+    "Figures",
+    f"--workdir=pretrained/{folder.name}",
+  ):
+    assert word in card
