@@ -14,7 +14,8 @@ def test_there_are_some_and_they_are_small():
   assert FOLDERS
   files = [x for x in (ROOT / "pretrained").rglob("*") if x.is_file()]
   assert sum(x.stat().st_size for x in files) < 25e6
-  assert {x.name for x in files} == {"README.md", "run.json", "weights.npz"}
+  names = {x.name for x in files} - {"evaluation.json"}  # once evaluated
+  assert names == {"README.md", "run.json", "weights.npz"}
 
 
 @pytest.mark.slow
