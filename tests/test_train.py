@@ -478,6 +478,7 @@ def test_an_evaluator_refuses_before_anything_is_written(tmp_path):
   assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)]
 )
