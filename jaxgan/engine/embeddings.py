@@ -1,10 +1,11 @@
-"""What a frozen network makes of the training images: computed once, kept."""
+"""Computes embeddings of training images once, and keeps them."""
 
 import hashlib
 import os
 import pathlib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -42,41 +43,40 @@ def embed_once(
     return source
   if config.data.margin or not source.in_memory:
     return source
+  frozen = [
+    {player: tree[player] for player in game.pretrained}
+    for tree in (state.params, state.model_state)
+  ]
+  weights, variables = digest(jax.device_get(frozen)), replicate(frozen)
   parts = []
   for part in source.parts:
     arrays = part.source[np.arange(len(part))]
     images = [arrays["image"]]
     if config.data.flip:
       images.append(images[0][:, :, ::-1])
-    arrays["embedding"] = np.stack(
-      [_embeddings(game, state, x, part.side) for x in images], axis=1
-    )
+    embed = partial(_embeddings, game, weights, variables, part.side)
+    arrays["embedding"] = np.stack([embed(x) for x in images], axis=1)
     parts.append(Domain(ArraySource(arrays), part.side))
   return Unpaired(*parts)
 
 
 def _embeddings(
-  game: Game, state: TrainState, images: np.ndarray, side: str
+  game: Game, weights: str, variables: Any, side: str, images: np.ndarray
 ) -> np.ndarray:
-  """Returns `[N, D]`, from the cache folder if they are there."""
-  frozen = {
-    key: {player: getattr(state, key)[player] for player in game.pretrained}
-    for key in ("params", "model_state")
-  }
+  """Returns `[N, D]`, from the cache folder if they are there.
+
+  The frozen `variables`, on the devices, have the digest `weights`.
+  """
   embed = data_parallel(
-    lambda variables, images: game.embed(
-      variables["params"], variables["model_state"], to_float(images)
-    )
+    lambda variables, images: game.embed(*variables, to_float(images))
   )
-  count, variables = jax.local_device_count(), replicate(frozen)
+  count = jax.local_device_count()
   size = -(-_BATCH_SIZE // count) * count
   batch = jax.ShapeDtypeStruct((size, *images.shape[1:]), images.dtype)
   lowered = embed.lower(variables, batch)
   key = hashlib.sha256(np.ascontiguousarray(images))
-  weights = digest(jax.device_get(frozen))
-  versions = jax.__version__, jax.default_backend()
-  for text in (weights, lowered.as_text(), *versions):
-    key.update(text.encode())
+  versions = f"{jax.__version__} {jax.default_backend()}"
+  key.update(f"{weights} {lowered.as_text()} {versions}".encode())
   name = f"{key.hexdigest()[:24]}.npz"
   path = startup.cache_folder() / "embeddings" / name
   stored = _read(path, (len(images), *lowered.out_info.shape[1:]))
