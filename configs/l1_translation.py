@@ -43,17 +43,29 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     {"name": "patchgan", "width": 64, "layers": 3, "norm": "instance"}
   )
   adam = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.999}
+  config.steps = 2000
   if config.data.image_size < 32:
     # Digits, in minutes on two CPU cores: patches of 16x16, a higher rate, and
     # averaged weights. A critic of two layers wins within 500 steps.
     config.critic.update(width=32, layers=1)
     adam["learning_rate"] = 1e-3
     config.ema_decay = 0.995
+  elif preset == "faces":
+    # For two CPU cores. The small generator cannot make heads of faces, and the
+    # critic wins within 900 steps; so this is CycleGAN's. With a weight of 0.2
+    # it makes one head of all faces.
+    config.generator = ConfigDict(
+      {"name": "cyclegan", "width": 32, "blocks": 6, "norm": "instance"}
+    )
+    config.critic.width = 32
+    config.weights.l1 = 3.0
+    config.ema_decay = 0.995
+    config.batch_size = 4
+    config.steps = 10_000  # 28 minutes
   if loss == "wasserstein":
     # As WGAN-GP, where a Wasserstein critic needs a bounded slope.
     config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})
     config.n_critic = 5
     adam |= {"b1": 0.0, "b2": 0.9}
   config.optimizers = ConfigDict({"generator": adam, "critic": dict(adam)})
-  config.steps = 2000
   return config

@@ -18,6 +18,12 @@ _HOST = flags.DEFINE_string(
 _PORT = flags.DEFINE_integer(
   "port", None, "Port; by default the first free one from 7860.", 1, 65535
 )
+_EXAMPLES = flags.DEFINE_string(
+  "examples",
+  None,
+  "Folder of examples of the source of each run that translates, of which the "
+  "first eight are shown, and exported; by default held-out ones.",
+)
 _EXPORT = flags.DEFINE_string(
   "export", None, "New folder for a Space with these runs."
 )
@@ -27,7 +33,7 @@ def main() -> None:
   """Serves or exports the runs of the flags."""
   if not _EXPORT.value:
     demo_page.import_gradio()  # before anything takes time
-  entries = demo_models.load(_WORKDIR.value, _STEP.value)
+  entries = demo_models.load(_WORKDIR.value, _STEP.value, _EXAMPLES.value)
   if not _EXPORT.value:
     demo_page.serve(entries, _EMA.value, _HOST.value, _PORT.value)
     return

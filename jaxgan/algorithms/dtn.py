@@ -8,8 +8,9 @@ image, and a real target image (eq. 3). The generator minimises
   L_GANG + alpha L_CONST + beta L_TID + gamma L_TV   (eqs. 4 to 8)
 
 whose weights are `weights.adversarial`, `constancy`, `identity` and
-`total_variation`; a term of weight 0 is logged, and has no gradient. Batches
-hold `source` and `target`, both `[B, H, W, C]` in [-1, 1].
+`total_variation`; a term of weight 0 is logged, and has no gradient. With
+`features.centred`, f is taken less its mean over the domain, and with length 1.
+Batches hold `source` and `target`, both `[B, H, W, C]` in [-1, 1].
 """
 
 import dataclasses
@@ -39,7 +40,9 @@ from jaxgan.game import (
   Pretrained,
   TrainState,
   Turn,
+  pmean,
 )
+from jaxgan.models.layers.norms import unit_length
 from jaxgan.objectives import optimizers
 
 CLASSES = ("fake_source", "fake_target", "real")  # of the critic
@@ -67,6 +70,18 @@ def squared(a: jax.Array, b: jax.Array) -> jax.Array:
 def cosine(a: jax.Array, b: jax.Array) -> jax.Array:
   """Returns the mean of 1 - cos of the angles of features, both `[B, D]`."""
   return (1 - optax.losses.cosine_similarity(a, b, epsilon=1e-6)).mean()
+
+
+def centre(
+  features: jax.Array, model_state: ModelState, domain: str
+) -> jax.Array:
+  """Returns features `[B, D]` less a domain's mean, with length 1.
+
+  Where g's model state has no means, they stay as they are.
+  """
+  if "means" not in model_state:
+    return features
+  return unit_length(features - model_state["means"][domain])
 
 
 _DISTANCES = {"squared": squared, "cosine": cosine}
@@ -108,7 +123,12 @@ class DTN(Game):
       "generator": (self.generator, jnp.zeros(features.shape)),
       "critic": (self.critic, image),
     }
-    return models.init_players(rng, networks)
+    params, model_state = models.init_players(rng, networks)
+    if self.config.features.get("centred", False):  # older runs lack it
+      mean = jnp.zeros(features.shape[1:])
+      means = dict.fromkeys(self.embedded, mean)
+      model_state["generator"] = {**model_state["generator"], "means": means}
+    return params, model_state
 
   def embed(
     self,
@@ -123,26 +143,33 @@ class DTN(Game):
   def generate(
     self, params: Params, state: TrainState, batch: Batch
   ) -> tuple[dict[str, jax.Array], jax.Array, Any]:
-    """Returns G of both domains, f of the source, and g's new model state.
+    """Returns G of both domains, g's input of the source, and its model state.
 
     In one pass, so that batch norm has the statistics of both, as its running
     ones are, with which images of either are translated later.
     """
-    features = [
-      batch[known]
+    features = {
+      key: batch[known]
       if (known := f"{key}_embedding") in batch
       else self.embed(params, state.model_state, batch[key])
       for key in self.embedded
-    ]
+    }
+    model_state = dict(state.model_state["generator"])
+    if "means" in model_state:  # of the batches of all steps so far
+      model_state["means"] = {
+        key: mean + (pmean(features[key].mean(0)) - mean) / (state.step + 1)
+        for key, mean in model_state["means"].items()
+      }
+    inputs = [centre(x, model_state, key) for key, x in features.items()]
     images, model_state = models.apply(
       self.generator,
       params["generator"],
-      state.model_state["generator"],
-      jnp.concatenate(features),
+      model_state,
+      jnp.concatenate(inputs),
       train=True,
     )
     fakes = dict(zip(CLASSES, jnp.split(images, 2), strict=False))
-    return fakes, features[0], model_state
+    return fakes, inputs[0], model_state
 
   def classify(
     self, params: Params, model_state: Any, images: Mapping[str, jax.Array]
@@ -190,6 +217,7 @@ class DTN(Game):
     )
     real = CLASSES.index("real")
     fake_features = self.embed(params, state.model_state, fakes["fake_source"])
+    fake_features = centre(fake_features, model_state, "target")
     distance = _DISTANCES[self.config.features.distance]
     metrics = {
       "adversarial": -sum(
@@ -212,6 +240,7 @@ class DTN(Game):
     for _, source, _, output, _ in self.directions:
       if source in batch:
         features = self.embed(params, model_state, batch[source])
+        features = centre(features, model_state["generator"], source)
         player = params["generator"], model_state["generator"]
         fake, _ = models.apply(self.generator, *player, features, train=train)
         images |= {source: batch[source], output: fake}
@@ -292,6 +321,9 @@ def default_config(preset: str) -> ConfigDict:
       "workdir": "",
       "image_size": 0,  # of the images that it is for; 0: as the source's
       "channels": 0,
+      # For an f that sees the domains far apart: its mean over the images of
+      # each is taken away, and the rest has length 1.
+      "centred": False,
       "distance": "squared",  # of features, in the constancy; or "cosine"
       "network": classifier.default_config("digits").classifier,
     }

@@ -11,7 +11,7 @@ import optax
 from PIL import Image, ImageOps
 
 from jaxgan import checks, data
-from jaxgan.data import images
+from jaxgan.data import folders, images
 from jaxgan.data.order import shuffled_indices
 from jaxgan.engine import devices
 from jaxgan.errors import InputError
@@ -33,16 +33,21 @@ class Entry(NamedTuple):
   name: str
   workdir: pathlib.Path
   run: RestoredRun
+  examples: Sequence[pathlib.Path] = ()  # of the source; else held-out ones
 
 
-def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
-  """Restores the runs of a page.
+def load(
+  workdirs: Sequence[str], step: str | None = None, examples: str | None = None
+) -> list[Entry]:
+  """Restores the runs of a page, with a folder of `examples` of the source.
 
   Raises:
-    InputError: where there is none, or one neither samples nor translates.
+    InputError: where there is none, one neither samples nor translates, the
+      folder has no images, or no run translates any.
   """
   if not workdirs:
     raise InputError("give --workdir=DIR, the folder of a run, once or more")
+  files = folders.paths(examples)[:EXAMPLES] if examples else ()
   entries = []
   for workdir in map(pathlib.Path, workdirs):
     run = restored.load(workdir, step)
@@ -55,16 +60,19 @@ def load(workdirs: Sequence[str], step: str | None = None) -> list[Entry]:
     name = workdir.resolve().name
     if name in {entry.name for entry in entries}:
       name = str(workdir)
-    entries.append(Entry(name, workdir, run))
+    entries.append(Entry(name, workdir, run, files))
+  if examples and not any(entry.run.game.directions for entry in entries):
+    raise InputError("--examples: no run here translates images")
   return entries
 
 
 def describe(run: RestoredRun) -> str:
   """Returns the model, step and data of a run in a sentence."""
   config, shapes = run.config, data.example_shapes(run.config.data)
-  about = config.data.get("name", "")
+  names = [config.data.get("name", "")]
   if run.game.directions:
-    about = " -> ".join(data.domain(config.data, x).name for x in data.SIDES)
+    names = [data.domain(config.data, side).name for side in data.SIDES]
+  about = " -> ".join("own images" if x == "folder" else x for x in names)
   size = "x".join(map(str, next(iter(shapes.values()))[:2]))
   count = optax.tree.size(run.state.params["generator"])
   loss = f" ({config.loss.name})" if "loss" in config else ""
@@ -75,15 +83,18 @@ def describe(run: RestoredRun) -> str:
 
 
 def examples(entry: Entry, domain: str) -> list[Image.Image]:
-  """Returns images of a domain: the run's examples, else held-out ones or none.
+  """Returns images of a domain: the entry's, the run's, held-out ones or none.
 
   They are as a user has them: with the border that training cuts off, and
   without the one that it adds.
   """
-  stored = sorted((entry.workdir / "examples" / domain).glob("*.png"))
-  if stored:
-    return [Image.open(path) for path in stored]
   config = entry.run.config.data
+  files = sorted((entry.workdir / "examples" / domain).glob("*.png"))
+  if entry.examples and domain == "source":
+    files = entry.examples
+  if files:
+    channels = data.example_shapes(config)[domain][-1]
+    return [open_image(path, channels, str(path)) for path in files]
   try:
     config = data.held_out(config) or config
     source = data.one_side(config, domain)
@@ -95,12 +106,14 @@ def examples(entry: Entry, domain: str) -> list[Image.Image]:
   return [bordered(Image.fromarray(x), config[domain].pad) for x in pixels]
 
 
-def open_image(path: str, channels: int) -> Image.Image:
-  """Opens an upload; raises an `InputError` if it is no image or too large."""
+def open_image(
+  path: str | pathlib.Path, channels: int, name: str = "the file"
+) -> Image.Image:
+  """Opens a file; raises an `InputError` if it is no image or too large."""
   file = pathlib.Path(path)
   if file.stat().st_size > BYTES:
-    raise InputError(f"the file has more than {BYTES >> 20} MiB")
-  return images.open_image(file.read_bytes(), "the file", channels, LARGEST)
+    raise InputError(f"{name} has more than {BYTES >> 20} MiB")
+  return images.open_image(file.read_bytes(), name, channels, LARGEST)
 
 
 def translates_faces(run: RestoredRun) -> bool:
@@ -118,7 +131,7 @@ def sampler(
   Sample i is that of the seed, with no latent above `bound` in absolute value,
   moved to `position` in [0, 1] of the way to sample i of the seed `toward`.
   """
-  size = sampling.batch_size(SAMPLES)
+  size = devices.round_up(SAMPLES)
   generate = sampling.generator(run.game)
   variables = devices.replicate(sampling_variables(run.state, ema))
   mixture, prior = data.mixture(run.config.data), run.config.latent
@@ -153,17 +166,26 @@ def bordered(image: Image.Image, pad: int) -> Image.Image:
   return ImageOps.expand(image, -pad, fill)
 
 
-def dark(examples: Sequence[Image.Image]) -> bool:
-  """Returns whether images have a dark border, or there are none."""
+def dark(examples: Sequence[Image.Image], channels: int) -> bool:
+  """Returns whether images have a dark border; of none, whether they are grey.
+
+  Grey images are digits, more often than not.
+  """
   border = []
   for x in (np.asarray(image.convert("L")) for image in examples):
     border += [x[0], x[-1], x[:, 0], x[:, -1]]
-  return not border or np.concatenate(border).mean() < 128
+  if not border:
+    return channels == 1
+  return np.concatenate(border).mean() < 128
 
 
 def save(examples: Sequence[Image.Image], folder: pathlib.Path) -> list[str]:
-  """Writes images as `0.png`, ... to a folder, and returns their paths."""
+  """Writes images as `0.png`, ... to a folder, and returns their paths.
+
+  They get sides of at most 512 pixels, so that the page can open the files.
+  """
   paths = [str(folder / f"{i}.png") for i in range(len(examples))]
   for path, image in zip(paths, examples, strict=True):
+    image.thumbnail((512, 512))
     image.save(path)
   return paths

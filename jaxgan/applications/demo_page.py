@@ -74,7 +74,7 @@ def _translator_tab(gradio: Any, entry: Entry, ema: bool) -> None:
     source = sources[name]
     height, width, channels = shapes[source]
     image = paper.convert("L" if channels == 1 else "RGB")
-    if demo_models.dark(examples[source]):
+    if demo_models.dark(examples[source], channels):
       image = ImageOps.invert(image)
     # The network takes all of the canvas.
     image = image.resize((width, height), Image.Resampling.BICUBIC)

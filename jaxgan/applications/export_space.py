@@ -4,6 +4,7 @@ import pathlib
 import shutil
 from collections.abc import Sequence
 
+from jaxgan import data
 from jaxgan.applications import demo_models
 from jaxgan.applications.demo_models import Entry
 from jaxgan.engine.files import new_folder, refuse_contents
@@ -20,7 +21,8 @@ def export(
   """Writes a Gradio Space to a new folder.
 
   It holds `launch/space/`, this package, and of each run its (averaged)
-  weights alone, with some examples.
+  weights alone, with some examples; images of a folder, which may be anybody's,
+  are examples only if they were chosen.
 
   Raises:
     InputError: where the folder holds something or is part of what is copied,
@@ -48,7 +50,17 @@ def export(
 
 def _write(entry: Entry, workdir: pathlib.Path, ema: bool) -> None:
   weights_only.write(entry.run.config, entry.run.state, workdir, ema)
-  for domain in {x.source for x in entry.run.game.directions}:
+  for domain in (x.source for x in entry.run.game.directions):
+    images = data.domain(entry.run.config.data, domain)
+    chosen = entry.examples and domain == "source"
+    if images.name == "folder" and not chosen:
+      print(
+        f"{entry.name}: images of a folder are not published, so there are no "
+        f"examples of the {domain}"
+        + "; give some by --examples=FOLDER"
+        * (domain == "source")
+      )
+      continue
     examples = workdir / "examples" / domain
     examples.mkdir(parents=True)
     demo_models.save(demo_models.examples(entry, domain), examples)

@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from jaxgan.errors import InputError
 
@@ -18,7 +18,7 @@ _SHARE = 0.95
 def cut_face(
   image: Image.Image, size: tuple[int, int]
 ) -> tuple[Image.Image, str]:
-  """Returns the face of an image, or all of it, and a message to the user.
+  """Returns the face of an image, or its centre, and a message to the user.
 
   An image of `size`, as the run has been trained with, is a face already.
   """
@@ -26,7 +26,9 @@ def cut_face(
     return image, ""
   if face := find_face(image):
     return face, ""
-  return image, "No face was found: the centre is cut."
+  side = min(image.size)
+  centre = ImageOps.fit(image, (side, side))
+  return centre, "No face was found: the centre is cut."
 
 
 def find_face(image: Image.Image) -> Image.Image | None:

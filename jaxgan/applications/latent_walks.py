@@ -43,15 +43,15 @@ def _generate(
   run: RestoredRun, variables: Any, first: Batch, latents: jax.Array
 ) -> np.ndarray:
   """Returns `[A, B, H, W, C]` of latents `[A, B, Z]`, else the first inputs."""
-  generate = sampling.generator(run.game)
+  size = sampling.batch_size()
+  generate = devices.filled(sampling.generator(run.game), size)
   variables = devices.replicate(variables)
   rows, columns = latents.shape[:2]
   inputs = jax.tree.map(lambda x: np.repeat(x, columns, axis=0), first)
   inputs["latent"] = np.asarray(latents).reshape(rows * columns, -1)
   images = []
   for part in sampling.batches(np.arange(rows * columns)):
-    indices = np.resize(part, sampling.batch_size())
-    batch = jax.tree.map(lambda x, i=indices: x[i], inputs)
-    images.append(np.asarray(generate(variables, batch))[: len(part)])
+    batch = jax.tree.map(lambda x, i=part: x[i], inputs)
+    images.append(np.asarray(generate(variables, batch)))
   images = np.concatenate(images)
   return images.reshape(rows, columns, *images.shape[1:])

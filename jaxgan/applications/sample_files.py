@@ -130,7 +130,7 @@ def nearest(
   net = feature_nets.create(run.config.data, features)
 
   def embed(batch: np.ndarray) -> np.ndarray:
-    return np.asarray(net.apply(net.variables, batch)[0])[: len(batch)]
+    return np.asarray(net.apply(net.variables, batch)[0])
 
   features = np.concatenate([embed(x) for x in sampling.batches(images)])
   source = data.create(run.config.data)

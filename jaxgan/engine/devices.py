@@ -168,6 +168,30 @@ def data_parallel(function: Callable[..., Any]) -> Callable[..., Any]:
   )
 
 
+def round_up(size: int) -> int:
+  """Returns a batch size, rounded up to share among this process's devices."""
+  count = jax.local_device_count()
+  return -(-size // count) * count
+
+
+def filled(mapped: Callable[..., Any], size: int) -> Callable[[Any, Any], Any]:
+  """Returns a `data_parallel` function for batches of up to `size` rows.
+
+  It is compiled for that size: smaller batches are filled up with copies of
+  their rows, and the result is cut back.
+  """
+
+  def run(variables: Any, batch: Any) -> Any:
+    count = len(jax.tree.leaves(batch)[0])
+    if count >= size:
+      return mapped(variables, shard(batch))
+    rows = np.resize(np.arange(count), size)
+    batch = jax.tree.map(lambda x: x[rows], batch)
+    return jax.tree.map(lambda x: x[:count], mapped(variables, shard(batch)))
+
+  return run
+
+
 def shard(batch: Any) -> Any:
   """Splits the rows of a batch over this process's devices."""
   return jax.device_put(batch, NamedSharding(_mesh(), P(AXIS)))

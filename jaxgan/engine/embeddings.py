@@ -18,7 +18,7 @@ from jaxgan.data.pixels import to_float
 from jaxgan.data.translation import Domain, Unpaired
 from jaxgan.engine import startup
 from jaxgan.engine.checkpoint import digest
-from jaxgan.engine.devices import data_parallel, replicate, shard
+from jaxgan.engine.devices import data_parallel, filled, replicate, round_up
 from jaxgan.engine.files import read_arrays
 from jaxgan.errors import InputError
 from jaxgan.game import Game, TrainState
@@ -70,8 +70,7 @@ def _embeddings(
   embed = data_parallel(
     lambda variables, images: game.embed(*variables, to_float(images))
   )
-  count = jax.local_device_count()
-  size = -(-_BATCH_SIZE // count) * count
+  size = round_up(_BATCH_SIZE)
   batch = jax.ShapeDtypeStruct((size, *images.shape[1:]), images.dtype)
   lowered = embed.lower(variables, batch)
   key = hashlib.sha256(np.ascontiguousarray(images))
@@ -81,7 +80,7 @@ def _embeddings(
   path = startup.cache_folder() / "embeddings" / name
   stored = _read(path, (len(images), *lowered.out_info.shape[1:]))
   if stored is None:
-    compute = partial(lowered.compile(), variables)
+    compute = partial(filled(lowered.compile(), size), variables)
     stored = _compute(compute, images, size, side)
     _write(path, stored)
   return stored
@@ -98,11 +97,8 @@ def _compute(
   label = f"features of {side} images, once"
   with tqdm(total=len(images), desc=label, unit="image", delay=1) as bar:
     for start in range(0, len(images), size):
-      batch = images[start : start + size]
-      # Filled up to the size that it is compiled for.
-      filled = batch[np.resize(np.arange(len(batch)), size)]
-      rows.append(np.asarray(embed(shard(filled)))[: len(batch)])
-      bar.update(len(batch))
+      rows.append(np.asarray(embed(images[start : start + size])))
+      bar.update(len(rows[-1]))
   return np.concatenate(rows)
 
 

@@ -13,10 +13,10 @@ from ml_collections import ConfigDict
 from jaxgan import algorithms, data
 from jaxgan.algorithms.classifier import default_config
 from jaxgan.engine import startup
+from jaxgan.engine.devices import round_up
 from jaxgan.engine.processes import Process, broadcast_from_first
 from jaxgan.errors import InputError
 from jaxgan.evaluation.restored import RestoredRun, load
-from jaxgan.evaluation.sampling import batch_size
 from jaxgan.game import Pretrained, TrainState, sampling_variables
 from jaxgan.train import train
 
@@ -87,7 +87,7 @@ def trained(
   key.data.path = ""
   key = f"{key.to_json(sort_keys=True)} {template}"
   digest = hashlib.sha256(key.encode()).hexdigest()
-  run_config.batch_size = batch_size(run_config.batch_size)
+  run_config.batch_size = round_up(run_config.batch_size)
   folder = startup.cache_folder() / "classifiers"
   workdir = folder / f"{config.name.replace('/', '_')}-{digest[:12]}"
 

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan import data
 from jaxgan.algorithms import classifier
 from jaxgan.data.pixels import match_shape, to_float
 from jaxgan.engine import checkpoint
-from jaxgan.engine.devices import data_parallel, replicate, shard
+from jaxgan.engine.devices import data_parallel, filled, replicate
 from jaxgan.errors import InputError
 from jaxgan.evaluation.classifiers import check_run, trained
 from jaxgan.evaluation.restored import RestoredRun, load
@@ -39,9 +38,8 @@ class FeatureNet(NamedTuple):
   resizer: str  # how it changes the size of images
   classes: int  # labels of the data that it knows; 0 if it knows others
   size: int  # number of its features, D
-  # `(variables, uint8 images [B, H, W, C]) -> features [B', D], logits
-  # [B', K]`, on all local devices; B' is `sampling.batch_size()`, B at most
-  # that.
+  # `(variables, uint8 images [B, H, W, C]) -> features [B, D], logits [B, K]`,
+  # on all local devices; B is at most `sampling.batch_size()`.
   apply: Callable[[Any, Any], tuple[jax.Array, jax.Array]]
   variables: Any = None  # the first argument of `apply`, on these devices
 
@@ -106,7 +104,7 @@ def from_inception(path: pathlib.Path) -> FeatureNet:
     resizer="bilinear to 299x299 as in TensorFlow 1, no antialiasing",
     classes=0,
     size=2048,
-    apply=_padded(apply),
+    apply=filled(data_parallel(apply), batch_size()),
     variables=replicate(variables),
   )
 
@@ -149,7 +147,7 @@ def untrained(config: ConfigDict) -> FeatureNet:
     resizer=resizer,
     classes=logits.shape[1],
     size=features.shape[1],
-    apply=_padded(apply),
+    apply=filled(data_parallel(apply), batch_size()),
   )
 
 
@@ -160,18 +158,3 @@ def with_variables(net: FeatureNet, variables: Any) -> FeatureNet:
   return net._replace(
     hash=checkpoint.digest(arrays), variables=replicate(arrays)
   )
-
-
-def _padded(
-  apply: Callable[..., tuple[jax.Array, jax.Array]],
-) -> Callable[[Any, Any], tuple[jax.Array, jax.Array]]:
-  """Compiles for one size of batch, to which smaller ones are padded."""
-  mapped, size = data_parallel(apply), batch_size()
-
-  def run(variables: Any, images: Any) -> tuple[jax.Array, jax.Array]:
-    if missing := size - len(images):
-      pad = np.pad if isinstance(images, np.ndarray) else jnp.pad
-      images = pad(images, ((0, missing), *[(0, 0)] * 3))
-    return mapped(variables, shard(images))
-
-  return run

@@ -8,17 +8,16 @@ import numpy as np
 
 from jaxgan.data import Source
 from jaxgan.data.pixels import to_uint8
-from jaxgan.engine.devices import data_parallel, replicate
+from jaxgan.engine.devices import data_parallel, replicate, round_up
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Game
 
 BATCH_SIZE = 256  # images at a time, on all devices together
 
 
-def batch_size(least: int | None = None) -> int:
-  """Returns `BATCH_SIZE` or `least`, rounded up to share among devices."""
-  devices = jax.local_device_count()
-  return -(-(least or BATCH_SIZE) // devices) * devices
+def batch_size() -> int:
+  """Returns `BATCH_SIZE`, rounded up to share among devices."""
+  return round_up(BATCH_SIZE)
 
 
 def sampler(

@@ -30,7 +30,7 @@ from jaxgan.evaluation.statistics import (
 )
 from jaxgan.game import Direction, Game
 
-_MAX_PIXELS = 1 << 18  # that are translated at a time
+_MAX_PIXELS = 1 << 18  # that are translated at a time, or a few more
 
 
 class Translations(NamedTuple):
@@ -122,8 +122,7 @@ def _translator(
   entry, target = direction.source, direction.target
   height, width, _ = data.example_shapes(config)[entry]
   most = min(sampling.BATCH_SIZE, max(1, _MAX_PIXELS // (height * width)))
-  shares = jax.local_device_count()
-  size = max(1, most // shares) * shares
+  size = devices.round_up(most)
   keys = {entry, target} if config.name != "unpaired" else {entry}
 
   def apply(
@@ -145,7 +144,7 @@ def _translator(
     )
     return pixels, tables.values(tables.TRANSLATIONS, translated)
 
-  mapped = devices.data_parallel(apply)
+  mapped = devices.filled(devices.data_parallel(apply), size)
 
   def translate(
     variables: Any, source: data.Source, order: np.ndarray
@@ -158,14 +157,9 @@ def _translator(
       for start in range(0, len(order), size):
         batch = source[order[start : start + size]]
         count = len(batch[entry])
-        # Filled up to one size, for which all is compiled.
-        rows = np.resize(np.arange(count), size)
-        images = {key: batch[key][rows] for key in keys}
-        indices = np.arange(start, start + size)
-        outputs = mapped(variables, devices.shard((images, indices)))
-        pixels, scores = jax.tree.map(
-          lambda x, n=count: x[:n], jax.device_get(outputs)
-        )
+        images = {key: batch[key] for key in keys}
+        indices = np.arange(start, start + count)
+        pixels, scores = jax.device_get(mapped(variables, (images, indices)))
         labels = batch.get(f"{entry}_label", ())
         parts.append(Translations(pixels, batch[entry], labels, scores))
         bar.update(count)

@@ -99,13 +99,24 @@ def by_hand(config, state, batch, player):
     variables |= state.model_state["features"]
     return net.apply(variables, images, False)[0]
 
+  def direction(x):
+    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+
   def g(params, z):
-    return models.apply(
-      generator, params, state.model_state["generator"], z, train=True
-    )
+    statistics = dict(state.model_state["generator"])
+    statistics.pop("means", None)
+    return models.apply(generator, params, statistics, z, train=True)
 
   source, target = batch["source"], batch["target"]
-  z = jnp.concatenate([f(source), f(target)])
+  z_source, z_target, z = f(source), f(target), f
+  if config.features.centred:  # the first batch's mean is that of all so far
+    mean = f(target).mean(0)
+
+    def z(images):
+      return direction(f(images) - mean)
+
+    z_source, z_target = direction(f(source) - f(source).mean(0)), z(target)
+  both = jnp.concatenate([z_source, z_target])
 
   def cross_entropy(logits, label):
     return optax.softmax_cross_entropy_with_integer_labels(
@@ -113,7 +124,7 @@ def by_hand(config, state, batch, player):
     ).mean()
 
   def critic_loss(params):
-    made, _ = g(state.params["generator"], z)
+    made, _ = g(state.params["generator"], both)
     own, total = state.model_state["critic"], 0.0
     for label, x in enumerate((*jnp.split(made, 2), target)):
       logits, own = critic(params, own, x)
@@ -121,7 +132,7 @@ def by_hand(config, state, batch, player):
     return total, own
 
   def generator_loss(params):
-    made, own = g(params, z)
+    made, own = g(params, both)
     of_source, of_target = jnp.split(made, 2)
     seen, total = state.model_state["critic"], 0.0
     for x in (of_source, of_target):
@@ -129,7 +140,7 @@ def by_hand(config, state, batch, player):
       total += cross_entropy(logits, 2)
     w = config.weights
     total *= w.adversarial
-    total += w.constancy * jnp.square(f(source) - f(of_source)).mean()
+    total += w.constancy * jnp.square(z_source - z(of_source)).mean()
     total += w.identity * jnp.square(target - of_target).mean()
     total += w.total_variation * dtn.total_variation(made)
     return total, own
@@ -142,10 +153,15 @@ def by_hand(config, state, batch, player):
   return jax.tree.map(lambda x: x[0], (total, own, gradient))
 
 
-@pytest.mark.parametrize("norm", ["batch", "none"])
-def test_losses_by_hand(norm):
+@pytest.mark.parametrize(
+  ("norm", "centred"),
+  [("batch", False), ("none", False), ("batch", True), ("none", True)],
+)
+def test_losses_by_hand(norm, centred):
   config = tiny(
-    **{"critic.norm": norm},
+    **{"critic.norm": norm, "features.centred": centred},
+    # Without batch norm, g's model state is the means alone.
+    **{"generator.norm": norm if centred else "batch"},
     **weights_of(
       adversarial=0.7, constancy=15.0, identity=11.0, total_variation=3.0
     ),
@@ -163,6 +179,7 @@ def test_losses_by_hand(norm):
       config, state, batch, player
     )
     np.testing.assert_allclose(total, expected, rtol=1e-5)
+    own = {key: x for key, x in own.items() if key != "means"}
     close(own or 0.0, expected_state or 0.0)
     close(gradient, expected_gradient, 1e-4)
     if player == "critic":
@@ -256,8 +273,12 @@ def test_a_first_checkpoint_that_was_cut_short(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, state.params["features"], params)
 
 
-def test_devices_do_not_change_the_result():
-  config = tiny(n_critic=2, **{"weights.total_variation": 1.0})
+@pytest.mark.parametrize(
+  "centred", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_devices_do_not_change_the_result(centred):
+  values = {"weights.total_variation": 1.0, "features.centred": centred}
+  config = tiny(n_critic=2, **values)
   algorithm = algorithms.create(config)
   one, metrics = play(algorithm, pairs(config, 2), 3)
   eight, theirs = play(
@@ -267,6 +288,32 @@ def test_devices_do_not_change_the_result():
   for key, value in metrics.items():
     np.testing.assert_allclose(theirs[key], value, rtol=1e-3, atol=1e-5)
   assert difference(one, jax.device_get(start(config, 2)[1])) > 0.01
+
+
+@pytest.mark.slow
+def test_means_are_of_all_batches():
+  config = tiny(n_critic=1, **{"features.centred": True})
+  algorithm = algorithms.create(config)
+  state, _ = play(algorithm, pairs(config), 4)
+  for domain, mean in state.model_state["generator"]["means"].items():
+    seen = jnp.concatenate([pairs(config)(t)[domain][0] for t in range(4)])
+    features = algorithm.embed(state.params, state.model_state, seen)
+    np.testing.assert_allclose(mean, features.mean(0), rtol=1e-4, atol=1e-6)
+  # An image is translated with those of its own domain.
+  image = pairs(config)(4)["source"][0][:3]
+  z = algorithm.embed(state.params, state.model_state, image)
+  own = state.model_state["generator"]
+  z = dtn.centre(z, own, "source")
+  np.testing.assert_allclose(jnp.linalg.norm(z, axis=1), 1.0, rtol=1e-5)
+  expected, _ = models.apply(
+    algorithm.generator,
+    state.params["generator"],
+    {"batch_stats": own["batch_stats"]},
+    z,
+    train=False,
+  )
+  shown = algorithm.sample(state.params, state.model_state, {"source": image})
+  np.testing.assert_allclose(shown["source -> target"], expected, atol=1e-6)
 
 
 @pytest.mark.slow

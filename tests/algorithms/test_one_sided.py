@@ -479,6 +479,14 @@ def test_pairs_and_sets_are_not_confused():
     algorithms.create(tiny(name, "outlines"))
 
 
+def test_faces_have_a_budget_of_their_own():
+  steps = [
+    load_config("l1_translation", preset).steps
+    for preset in ("digits", "mnist_usps_wasserstein", "folders", "faces")
+  ]
+  assert steps == [2000, 2000, 2000, 10_000]
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_single_images_are_refused(name):
   config = tiny(name)

@@ -294,7 +294,7 @@ def test_samples_are_those_of_the_run(runs):
 
 def test_points_are_drawn(tmp_path):
   config = shrink(load_config("mixture", "ring_gan"))
-  config.update(steps=1, eval_every=0)
+  config.update(steps=1, eval_every=0, batch_size=8)
   train(config, tmp_path)
   assert (
     demo_models.sampler(restored.load(tmp_path))(0, 64, 4.0, 0.0, 1).size[0]
@@ -311,6 +311,9 @@ def test_what_cannot_be_shown(runs, tmp_path, monkeypatch):
     demo_models.load([str(tmp_path)])
   with pytest.raises(InputError, match="is given twice"):
     demo_models.load([str(runs / "nsgan"), str(runs / "nsgan" / ".")])
+  Image.new("L", (16, 16)).save(tmp_path / "example.png")
+  with pytest.raises(InputError, match="no run here translates"):
+    demo_models.load([str(runs / "nsgan")], examples=str(tmp_path))
   monkeypatch.setitem(sys.modules, "gradio", None)
   with pytest.raises(InputError, match=r"pip install 'jaxgan\[demo\]'"):
     demo_page.page([])
@@ -442,6 +445,41 @@ def test_the_exported_folder_serves_itself(space):
     np.testing.assert_allclose(
       np.asarray(image.convert("RGB"), int), np.asarray(expected), atol=2
     )
+
+
+def test_images_of_a_folder_are_published_if_they_were_chosen(tmp_path, capsys):
+  config = shrink(load_config("cyclegan", "folders"))
+  config.data.update(image_size=16, margin=0)
+  config.critic.layers = 1
+  config.update(steps=1, eval_every=0, batch_size=8)
+  for name in ("faces", "avatars", "chosen"):
+    (tmp_path / name).mkdir()
+    for i in range(9):
+      side = 600 if name == "chosen" else 16
+      image = Image.new("RGB", (side, side), (len(name), i, 200))
+      image.save(tmp_path / name / f"{i}.png")
+  config.data.source.path = str(tmp_path / "faces")
+  config.data.target.path = str(tmp_path / "avatars")
+  train(config, tmp_path / "run")
+  given = [str(tmp_path / "run")]
+  export_space.export(demo_models.load(given), tmp_path / "none")
+  printed = capsys.readouterr().out
+  assert "no examples of the source; give some by --examples" in printed
+  assert "no examples of the target\n" in printed
+  assert not list((tmp_path / "none/runs").rglob("*.png"))
+  entries = demo_models.load(given, examples=str(tmp_path / "chosen"))
+  export_space.export(entries, tmp_path / "some")
+  files = sorted((tmp_path / "some/runs/run/examples/source").iterdir())
+  assert len(files) == demo_models.EXAMPLES
+  assert Image.open(files[2]).getpixel((0, 0)) == (len("chosen"), 2, 200)
+  assert Image.open(files[2]).size == (512, 512)
+  assert not (tmp_path / "some/runs/run/examples/target").exists()
+  (tmp_path / "chosen" / "0.png").write_bytes(b"")
+  (entry,) = demo_models.load(given, examples=str(tmp_path / "chosen"))
+  with pytest.raises(InputError, match="chosen/0.png"):
+    demo_models.examples(entry, "source")
+  with pytest.raises(InputError, match="'nowhere' is not a folder"):
+    demo_models.load(given, examples="nowhere")
 
 
 def test_an_export_overwrites_nothing(runs, tmp_path, monkeypatch):

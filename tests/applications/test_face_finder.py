@@ -54,8 +54,10 @@ def test_what_the_page_takes(astronaut):
   small = face.resize((64, 64))
   assert face_finder.cut_face(small, (64, 64)) == (small, "")
   empty = Image.new("RGB", (300, 200))
+  ImageDraw.Draw(empty).line((0, 0, 300, 200), "white", 9)
   cut, message = face_finder.cut_face(empty, (64, 64))
-  assert cut is empty and "No face was found" in message
+  assert cut.tobytes() == empty.crop((50, 0, 250, 200)).tobytes()
+  assert "No face was found" in message
 
 
 def test_no_face_is_none():

@@ -27,3 +27,19 @@ def test_the_new_state_is_written_over_the_old(kind):
   usage = compiled.memory_analysis()
   assert usage.alias_size_in_bytes >= 4 * size > usage.temp_size_in_bytes
   assert compiled(state, inputs)[0].sum() == size
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_smaller_batches_are_filled_up(count):
+  sizes = []
+
+  def double(factor, x):
+    sizes.append(len(x))
+    return factor * x
+
+  size = devices_lib.round_up(5)
+  assert size == 8  # of eight devices
+  run = devices_lib.filled(devices_lib.data_parallel(double), size)
+  x = np.arange(2.0 * count).reshape(count, 2)
+  np.testing.assert_array_equal(run(devices_lib.replicate(2.0), x), 2 * x)
+  assert set(sizes) == {1}  # of each device

@@ -58,9 +58,12 @@ def test_they_are_those_of_the_images_and_mirror_images(run, tmp_path):
     assert (found[:, 0] != found[:, 1]).any()
 
 
-def test_the_run_is_the_same_as_if_computed_anew(tmp_path, monkeypatch):
+@pytest.mark.parametrize("centred", [False, True])
+def test_the_run_is_the_same_as_if_computed_anew(
+  centred, tmp_path, monkeypatch
+):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-  config, digests = flipped_digits(), []
+  config, digests = flipped_digits(**{"features.centred": centred}), []
   for name in ("once", "from the cache", "anew"):
     if name == "anew":
       monkeypatch.setattr(

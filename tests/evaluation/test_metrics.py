@@ -241,6 +241,7 @@ def brute_prdc(real, fake, k):
     np.mean([row.any() for row in around_fake]),
     around_real.sum() / (k * len(fake)),
     np.mean([row.any() for row in around_real]),
+    np.median([np.sqrt(column.min()) for column in gaps.T]),
   )
 
 
@@ -250,7 +251,9 @@ def test_prdc_on_paper():
   real = np.array([0, 1, 3, 10, 10.5])[:, None]
   fake = np.array([0.5, 0.75, 4, 20, 20.5, 21])[:, None]
   found = prdc(real, fake, k=1)
-  np.testing.assert_allclose(found, (3 / 6, 2 / 5, 5 / 6, 3 / 5), rtol=1e-15)
+  np.testing.assert_allclose(
+    found, (3 / 6, 2 / 5, 5 / 6, 3 / 5, (1 + 9.5) / 2), rtol=1e-15
+  )
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -274,6 +277,7 @@ def test_prdc_of_a_set_to_itself(copies):
     for other in (x, shuffled):
       found = prdc(x, other)
       assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
+      assert found.nearest_distance < 1e-5
       expected = brute_prdc(x, other, 3)
       np.testing.assert_allclose(found, expected, rtol=1e-12)
 
@@ -302,7 +306,9 @@ def test_prdc_against_torch_fidelity(fidelity):
 
 
 def test_prdc_of_distant_sets():
-  assert prdc(normal(20, 3), normal(30, 3) + 100) == (0, 0, 0, 0)
+  found = prdc(normal(20, 3), normal(30, 3) + 100)
+  assert found[:4] == (0, 0, 0, 0)
+  assert abs(found.nearest_distance - 100 * 3**0.5) < 10
 
 
 def test_prdc_in_chunks():

@@ -93,6 +93,7 @@ def expected_metrics(images, labels, samples):
     "recall": (gaps <= reach_fake).any(1).mean(),
     "density": around.sum() / 3 / len(fake),
     "coverage": around.any(1).mean(),
+    "nearest distance": np.median(gaps.min(0)),
     "modes": (counts > 0).sum(),
     "reverse KL": entropy(counts, data_counts),
   }
@@ -194,6 +195,7 @@ def test_a_folder_is_compared_by_halves(few, tmp_path):
   assert real.protocol["held_out_split"] == "half of the same"
   assert set(real.held_out) == {
     "FID", "KID", "IS", "precision", "recall", "density", "coverage",
+    "nearest distance",
   }  # fmt: skip
 
 

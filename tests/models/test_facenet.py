@@ -130,12 +130,12 @@ def test_the_net_of_metrics(workdir, monkeypatch):
   assert net.resizer == "linear to 160x160"
   images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
   features, logits = net.apply(net.variables, images)
-  assert (features.shape, logits.shape) == ((8, 512), (8, 0))
+  assert (features.shape, logits.shape) == ((3, 512), (3, 0))
   resized = jax.image.resize(
     images / np.float32(127.5) - 1, (3, 160, 160, 3), "linear"
   )
   expected, _ = facenet.Classifier().apply(net.variables, resized, train=False)
-  np.testing.assert_allclose(features[:3], expected, atol=1e-5)
+  np.testing.assert_allclose(features, expected, atol=1e-5)
   assert not feature_nets.has_labels(str(workdir))
 
 
@@ -159,7 +159,6 @@ def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
   )
   assert 0 < metrics["constancy"] < 2
   w = config.weights
-  assert (w.constancy, w.identity, w.total_variation) == (5, 20, 1)
   np.testing.assert_allclose(
     loss, sum(w[key] * metrics[key] for key in w), rtol=1e-5
   )

@@ -111,12 +111,13 @@ def _diagonal_cubes(x: np.ndarray) -> float:
 
 
 class PRDC(NamedTuple):
-  """The result of `prdc`; each is in [0, 1], but density may exceed 1."""
+  """The result of `prdc`; in [0, 1] but for the density and the distance."""
 
   precision: float
   recall: float
   density: float
   coverage: float
+  nearest_distance: float
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
@@ -128,6 +129,8 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
   arXiv:1904.06991, eq. 1 and 2); density is the mean number of real
   neighbourhoods around a fake over k, coverage the share of reals with a fake
   in their neighbourhood (Naeem et al. 2020, arXiv:2002.09797, eq. 2 and 3).
+  The nearest distance is the median of the distances of fakes to the nearest
+  real.
 
   Raises:
     Undefined: where a vector has no k others.
@@ -145,6 +148,7 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
   radii = [search.fit(x).kneighbors()[0][:, -1] + slack for x in (real, fake)]
   around = np.zeros(len(fake))  # real neighbourhoods around each fake
   covered, recalled = np.zeros((2, len(real)), bool)
+  nearest = np.full(len(fake), np.inf)
   start = 0
   for gaps in pairwise_distances_chunked(real, fake):
     rows = slice(start, start + len(gaps))
@@ -152,10 +156,12 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 3) -> PRDC:
     around += inside.sum(0)
     covered[rows] = inside.any(1)
     recalled[rows] = (gaps <= radii[1]).any(1)
+    nearest = np.minimum(nearest, gaps.min(0))
     start += len(gaps)
   return PRDC(
     precision=float((around > 0).mean()),
     recall=float(recalled.mean()),
     density=float(around.mean() / k),
     coverage=float(covered.mean()),
+    nearest_distance=float(np.median(nearest)),
   )

@@ -73,6 +73,8 @@ IMAGES = {
   "recall": Measure(lambda x: x.prdc.recall, False),
   "density": Measure(lambda x: x.prdc.density, False),
   "coverage": Measure(lambda x: x.prdc.coverage, False),
+  # Far below that of held-out images, samples may be copies of training images.
+  "nearest distance": Measure(lambda x: x.prdc.nearest_distance, None),
   "modes": Measure(lambda x: modes_found(x.label_counts[0]), False),
   "reverse KL": Measure(lambda x: reverse_kl(*x.label_counts), True),
 }
