@@ -471,8 +471,9 @@ def test_images_of_a_folder_are_published_if_they_were_chosen(tmp_path, capsys):
   export_space.export(entries, tmp_path / "some")
   files = sorted((tmp_path / "some/runs/run/examples/source").iterdir())
   assert len(files) == demo_models.EXAMPLES
-  assert Image.open(files[2]).getpixel((0, 0)) == (len("chosen"), 2, 200)
-  assert Image.open(files[2]).size == (512, 512)
+  with Image.open(files[2]) as image:
+    assert image.getpixel((0, 0)) == (len("chosen"), 2, 200)
+    assert image.size == (512, 512)
   assert not (tmp_path / "some/runs/run/examples/target").exists()
   (tmp_path / "chosen" / "0.png").write_bytes(b"")
   (entry,) = demo_models.load(given, examples=str(tmp_path / "chosen"))
