@@ -23,7 +23,7 @@ import optax
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from jaxgan import data, models
+from jaxgan import data, models, xla_cpu
 from jaxgan.algorithms import classifier
 from jaxgan.algorithms.one_sided import FORWARD, check_translation
 from jaxgan.checks import one_of
@@ -154,6 +154,8 @@ class DTN(Game):
       else self.embed(params, state.model_state, batch[key])
       for key in self.embedded
     }
+    # Not fused with what follows, so to the bit those that `embed_once` keeps.
+    features = xla_cpu.barrier(features)
     model_state = dict(state.model_state["generator"])
     if "means" in model_state:  # of the batches of all steps so far
       model_state["means"] = {
