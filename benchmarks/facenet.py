@@ -32,7 +32,7 @@ from sklearn.preprocessing import normalize
 
 from jaxgan.data.folders import paths
 from jaxgan.data.presets import images as data_config
-from jaxgan.evaluation import feature_nets, sampling
+from jaxgan.evaluation import feature_nets, sampling, statistics
 from jaxgan.interop import weights
 
 _FEATURES = flags.DEFINE_string("features", None, "Run of FaceNet.")
@@ -107,12 +107,8 @@ def main(_: list[str]) -> None:
   net = feature_nets.create(data_config("folder"), _FEATURES.value)
 
   def embed(images: np.ndarray) -> np.ndarray:
-    return np.concatenate(
-      [
-        np.asarray(net.apply(net.variables, part)[0])
-        for part in sampling.batches(images)
-      ]
-    )
+    batches = ({"image": part} for part in sampling.batches(images))
+    return statistics.collect(net, batches, len(images), "features").features
 
   features = embed(images)
   cosines = features[::2] @ features[1::2].T

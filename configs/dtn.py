@@ -61,5 +61,5 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.optimizers.generator.learning_rate = 1e-3
     config.optimizers.critic.learning_rate = 2e-4
     config.batch_size = 16
-    config.steps = 2000  # 28 minutes on two CPU cores
+    config.steps = 2000  # half an hour on two CPU cores
   return config

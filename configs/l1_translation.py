@@ -61,7 +61,7 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     config.weights.l1 = 10.0
     config.ema_decay = 0.995
     config.batch_size = 4
-    config.steps = 10_000  # 28 minutes
+    config.steps = 10_000  # half an hour, by the speed of 3000
   if loss == "wasserstein":
     # As WGAN-GP, where a Wasserstein critic needs a bounded slope.
     config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})

@@ -294,7 +294,7 @@ def test_samples_are_those_of_the_run(runs):
 
 def test_points_are_drawn(tmp_path):
   config = shrink(load_config("mixture", "ring_gan"))
-  config.update(steps=1, eval_every=0, batch_size=8)
+  config.update(steps=1, eval_every=0)
   train(config, tmp_path)
   assert (
     demo_models.sampler(restored.load(tmp_path))(0, 64, 4.0, 0.0, 1).size[0]

@@ -159,6 +159,7 @@ def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
   )
   assert 0 < metrics["constancy"] < 2
   w = config.weights
+  assert (w.constancy, w.identity, w.total_variation) == (3, 50, 10)
   np.testing.assert_allclose(
     loss, sum(w[key] * metrics[key] for key in w), rtol=1e-5
   )
