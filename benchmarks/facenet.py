@@ -19,12 +19,8 @@ With --weights, the file that the run was imported from, PyTorch's network
 difference is printed.
 """
 
-import importlib
-import importlib.util
-import sys
-from types import ModuleType
-
 import numpy as np
+import peer_facenet
 from absl import app, flags, logging
 from PIL import Image, ImageEnhance
 from sklearn.metrics import roc_auc_score
@@ -75,16 +71,7 @@ def of_pytorch(file: str, images: np.ndarray) -> np.ndarray:
   """Returns the features of uint8 images by the published module."""
   import torch
 
-  spec = importlib.util.find_spec("facenet_pytorch")
-  (root,) = spec.submodule_search_locations
-  # What the package imports beside that module needs torchvision.
-  for parts in (["facenet_pytorch"], ["facenet_pytorch", "models"],
-                ["facenet_pytorch", "models", "utils"]):  # fmt: skip
-    module = ModuleType(".".join(parts))
-    module.__path__ = ["/".join([root, *parts[1:]])]
-    sys.modules[module.__name__] = module
-  module = "facenet_pytorch.models.inception_resnet_v1"
-  net = importlib.import_module(module).InceptionResnetV1().eval()
+  net = peer_facenet.create().eval()
   entries = {k: torch.tensor(x).float() for k, x in weights.read(file).items()}
   net.load_state_dict(entries, strict=False)
   x = torch.tensor((images.transpose(0, 3, 1, 2) - np.float32(127.5)) / 128)

@@ -7,7 +7,9 @@ from jaxgan.applications import report
 from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError
 
-_OUTPUT = cli.output_flag(help="Page to write.", default="comparison.html")
+_OUTPUT = cli.output_flag(
+  help="Page to write, or with .png its curves.", default="comparison.html"
+)
 
 
 def main(*folders: str) -> None:
@@ -15,11 +17,12 @@ def main(*folders: str) -> None:
   if not folders:
     raise InputError("give the folders of runs")
   output = pathlib.Path(_OUTPUT.value)
-  if output.suffix != ".html":
-    raise InputError(f"output={output}: give a name that ends in .html")
+  if output.suffix not in (".html", ".png"):
+    raise InputError(f"output={output}: give a name that ends in .html or .png")
   entries = report.read_all(folders)
+  write = report.curves if output.suffix == ".png" else report.page
   output.parent.mkdir(parents=True, exist_ok=True)
-  write_atomically(output, report.page(entries))
+  write_atomically(output, write(entries))
   for title, table in report.tables(entries):
     print(f"{title}:\n\n{report.markdown(table)}\n")
   print(f"wrote {output}")

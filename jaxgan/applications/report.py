@@ -204,14 +204,24 @@ def markdown(table: Sequence[Sequence[str]]) -> str:
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def curves(entries: Sequence[Entry]) -> bytes:
+  """Plots the metrics of training over the steps, as a PNG.
+
+  Raises:
+    InputError: where no run has any.
+  """
+  runs, plot = {e.name: e.rows for e in entries if e.rows}, io.BytesIO()
+  if not runs:
+    raise InputError("none of the runs has metrics of its training yet")
+  pictures.curves(runs, plot)
+  return plot.getvalue()
+
+
 def page(entries: Sequence[Entry]) -> str:
   """Returns the comparison as an HTML page that needs no other file."""
   body = "".join(f"<h2>{x}</h2>{_table(table)}" for x, table in tables(entries))
-  curves = {e.name: e.rows for e in entries if e.rows}
-  if curves:
-    plot = io.BytesIO()
-    pictures.curves(curves, plot)
-    body += f"<h2>Training</h2>{_image(plot.getvalue(), 'curves')}"
+  if any(e.rows for e in entries):
+    body += f"<h2>Training</h2>{_image(curves(entries), 'curves')}"
   grids = "".join(
     f"<figure><figcaption>{html.escape(e.name)}</figcaption>"
     f"{_image(e.picture, e.name)}</figure>"

@@ -31,11 +31,12 @@ def locked(workdir: pathlib.Path, process: Process) -> Iterator[None]:
     yield
 
 
-def write_atomically(path: pathlib.Path, text: str) -> None:
+def write_atomically(path: pathlib.Path, content: str | bytes) -> None:
   """Writes a file such that a crash leaves the old or the new one whole."""
   temporary = path.with_name(f"{path.name}.tmp")
   try:
-    temporary.write_text(text)
+    data = content.encode() if isinstance(content, str) else content
+    temporary.write_bytes(data)
     temporary.replace(path)
   except OSError:
     temporary.unlink(missing_ok=True)

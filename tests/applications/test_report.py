@@ -1,5 +1,6 @@
 """Runs side by side."""
 
+import base64
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from helpers.configs import load_config, shrink
 from jaxgan import train
 from jaxgan.applications import report
 from jaxgan.engine.workdir import write_atomically
+from jaxgan.errors import InputError
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +172,14 @@ def test_the_page_stands_alone(workdir):
   assert "&lt;gan&gt;$_$a\\frac{$" in page
   assert page.count('src="data:image/png;base64,') == 3  # curves, two grids
   assert "http" not in page
+
+
+def test_curves_are_those_of_the_page(workdir):
+  found = entries(workdir, evaluation(), evaluation())
+  curves = base64.b64encode(report.curves(found)).decode()
+  assert f'src="data:image/png;base64,{curves}"' in report.page(found)
+  with pytest.raises(InputError, match="none of the runs has metrics"):
+    report.curves([entry._replace(rows=[]) for entry in found])
 
 
 def test_markdown():

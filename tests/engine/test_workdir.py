@@ -33,6 +33,12 @@ def test_a_file_is_the_old_or_the_new_one(tmp_path, monkeypatch):
   assert path.read_text() == "old"
 
 
+def test_text_is_written_as_utf8_and_bytes_as_they_are(tmp_path):
+  for content in ("a – b\n", "a – b\n".encode()):
+    workdir_lib.write_atomically(tmp_path / "x", content)
+    assert (tmp_path / "x").read_bytes() == b"a \xe2\x80\x93 b\n"
+
+
 def test_an_error_keeps_its_traceback(tmp_path):
   error = None
   try:

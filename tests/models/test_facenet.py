@@ -1,16 +1,13 @@
 """FaceNet against the published PyTorch network, and as the net of a DTN."""
 
-import functools
-import importlib
-import importlib.util
 import re
-import sys
-from types import ModuleType
+from importlib import import_module, util
 
 import jax
 import numpy as np
 import pytest
 from helpers.configs import load_config, shrink
+from helpers.environment import ROOT
 from helpers.games import first_of, loss_of, start, weights
 from helpers.torch_networks import randomised, saved
 
@@ -28,38 +25,26 @@ pytestmark = pytest.mark.oracle
 PEOPLE = 11
 
 
-@functools.cache
+@pytest.fixture(scope="module")
 def published():
-  """The network of the package facenet-pytorch, with random weights.
-
-  Without it, the test is skipped. What the package imports beside that module
-  needs torchvision, which the network does without.
-  """
-  spec = importlib.util.find_spec("facenet_pytorch")
-  if spec is None:
+  """The network of the package facenet-pytorch, with random weights."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(ROOT / "benchmarks"))
+    peer = import_module("peer_facenet")
+  if util.find_spec("facenet_pytorch") is None:
     pytest.skip("needs facenet-pytorch")
-  (root,) = spec.submodule_search_locations
-  parts = ["facenet_pytorch", "models", "utils"]
-  for i in range(1, 4):
-    module = ModuleType(".".join(parts[:i]))
-    module.__path__ = ["/".join([root, *parts[1:i]])]
-    sys.modules[module.__name__] = module
-  name = "facenet_pytorch.models.inception_resnet_v1"
-  network = importlib.import_module(name).InceptionResnetV1(
-    classify=True, num_classes=PEOPLE
-  )
-  return randomised(network).eval()
+  return randomised(peer.create(classify=True, num_classes=PEOPLE)).eval()
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
+def workdir(tmp_path_factory, published):
   folder = tmp_path_factory.mktemp("facenet")
-  file = saved(published(), folder / "vggface2.pt")
+  file = saved(published, folder / "vggface2.pt")
   imported_runs.import_facenet(file, folder / "run")
   return folder / "run"
 
 
-def test_features_are_those_of_pytorch(workdir):
+def test_features_are_those_of_pytorch(workdir, published):
   found = restored.load(workdir)
   params, model_state = sampling_variables(found.state)
   network = facenet.Classifier()
@@ -73,10 +58,9 @@ def test_features_are_those_of_pytorch(workdir):
     assert logits.shape == (2, 0)
     # What the package calls fixed image standardization.
     x = torch.tensor((pixels.transpose(0, 3, 1, 2) - 127.5) / 128)
-    oracle = published()
-    oracle.classify = False
+    published.classify = False
     with torch.no_grad():
-      theirs = oracle(x).numpy()
+      theirs = published(x).numpy()
     error = np.abs(ours - theirs).max() / np.abs(theirs).max()
     print(f"features at {size[0]}x{size[1]}: {error:.1e}")
     assert error < 5e-6
@@ -94,12 +78,12 @@ def test_the_run_is_a_feature_net(workdir, capsys):
 
 
 @pytest.mark.parametrize("people", [8631, 0])
-def test_files_of_any_kind(tmp_path, people):
+def test_files_of_any_kind(tmp_path, published, people):
   """Of 16 bits, and with or without logits and counts of batches."""
   numpy = pytest.importorskip("safetensors.numpy")
   entries = {
     key: x.numpy().astype(np.float16)
-    for key, x in published().state_dict().items()
+    for key, x in published.state_dict().items()
     if not key.startswith("logits.")
     and (people or not key.endswith("num_batches_tracked"))
   }
@@ -139,11 +123,11 @@ def test_the_net_of_metrics(workdir, monkeypatch):
   assert not feature_nets.has_labels(str(workdir))
 
 
-def test_a_dtn_of_faces(workdir, tmp_path, monkeypatch):
+def test_a_dtn_of_faces(workdir, published, tmp_path, monkeypatch):
   # At half the size and with a fifth of the blocks, to compile faster.
   monkeypatch.setattr(facenet, "SIDE", 80)
   monkeypatch.setattr(facenet, "REPEATS", (1, 1, 1))
-  state = published().state_dict()
+  state = published.state_dict()
   entries = {k: x for k, x in state.items() if not re.match(r".*_\d\.[1-9]", k)}
   torch.save(entries, tmp_path / "small.pt")
   imported_runs.import_facenet(tmp_path / "small.pt", tmp_path / "net")
