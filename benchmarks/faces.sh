@@ -1,30 +1,32 @@
 #!/usr/bin/env bash
-# Faces of 64x64 by DCGAN, WGAN and WGAN-GP, avatars by DCGAN, and avatars of
-# faces by DTN, CycleGAN and the one-sided L1 model, on two CPU cores. Then it
-# evaluates them in the features of FaceNet, draws and compares.
+# Photographs, on two CPU cores: faces of 64x64 by DCGAN, WGAN and WGAN-GP,
+# avatars by DCGAN, avatars of faces by DTN, CycleGAN and the one-sided L1 model,
+# and facades of 128x128 by Pix2Pix and CycleGAN. Then it evaluates them in the
+# features of FaceNet, draws and compares.
 #
-#   benchmarks/faces.sh FACES AVATARS FACENET [FOLDER]
+#   benchmarks/faces.sh FACES AVATARS FACENET FACADES [FOLDER]
 #
-# FACES and AVATARS hold the folders train and test, FACENET is a file of
-# FaceNet's weights. Finished runs are not repeated, interrupted ones resume.
+# FACES and AVATARS hold the folders train and test, as does FACADES, the CMP
+# set; FACENET is a file of FaceNet's weights. Finished runs are not repeated,
+# interrupted ones resume.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-faces=$1 avatars=$2 weights=$3 runs=${4:-runs/faces}
+faces=$1 avatars=$2 weights=$3 facades=$4 runs=${5:-runs/faces}
 facenet="${runs%/}_facenet"
 
 test -d "$facenet" ||
   python -m jaxgan.import_torch --features="$weights" --workdir="$facenet"
 
-train() {  # name, config:preset, further overrides
+train() {  # name, config:preset, samples, further overrides
   python -m jaxgan.main --config="configs/${2/:/.py:}" --workdir="$runs/$1" \
-    "${@:3}"
-  # More than the 512 features, of which a covariance is.
+    "${@:4}"
   python -m jaxgan.evaluate --workdir="$runs/$1" --features="$facenet" \
-    --samples=905
+    --samples="$3"
 }
 
 sample() {  # name, config:preset, folder of images
-  train "$1" "$2" --config.data.path="$3"
+  # More samples than the 512 features, of which a covariance is.
+  train "$1" "$2" 905 --config.data.path="$3"
   for kind in grid interpolation neighbours; do
     python -m jaxgan.sample --workdir="$runs/$1" --kind="$kind" \
       --features="$facenet" --output="$runs/${1}_$kind.png"
@@ -34,16 +36,27 @@ sample() {  # name, config:preset, folder of images
 }
 
 translate() {  # name, config:preset, further overrides
-  train "$@" --config.data.source.path="$faces/train" \
-    --config.data.target.path="$avatars/train"
+  train "$1" "$2" 905 --config.data.source.path="$faces/train" \
+    --config.data.target.path="$avatars/train" "${@:3}"
+}
+
+build() {  # name, config:preset, further overrides
+  # Half the published width, 128x128, read at 143x143. 106 are held out.
+  train "$1" "$2" 106 --config.data.path="$facades/train" \
+    --config.data.image_size=128 --config.data.margin=15 \
+    --config.generator.width=32 --config.critic.width=32 "${@:3}"
 }
 
 sample dcgan_faces dcgan:faces "$faces/train"
 sample wgan_faces wgan:faces "$faces/train"
 sample wgan_gp_faces wgan_gp:faces "$faces/train"
+python -m jaxgan.compare "$runs"/*gan*_faces --output="$runs/curves.png"
 sample dcgan_avatars dcgan:faces "$avatars/train"
 translate dtn dtn:faces --config.features.workdir="$facenet"
 translate cyclegan cyclegan:faces
 translate l1_translation l1_translation:faces
+build pix2pix pix2pix:facades --config.generator.downs=7 --config.steps=20000
+build cyclegan_facades cyclegan:facades --config.generator.blocks=6 \
+  --config.steps=2500
 
 python -m jaxgan.compare "$runs"/*/ --output="$runs/comparison.html"

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # MNIST -> USPS by the one-sided L1 model, with each objective and over a range
 # of weights of its L1 term, by CycleGAN with the same networks and by DTN; USPS ->
-# MNIST by the first and the last; facades by Pix2Pix at 64x64. Then it evaluates
-# and compares.
+# MNIST by the first and the last. Then it evaluates and compares.
 #
-#   TFDS_DATA_DIR=... benchmarks/translation.sh USPS FACADES [FOLDER]
+#   TFDS_DATA_DIR=... benchmarks/translation.sh USPS [FOLDER]
 #
-# USPS holds zip.train.gz and zip.test.gz, FACADES the folders train and test of
-# the CMP set. Finished runs are not repeated, interrupted ones resume.
+# USPS holds zip.train.gz and zip.test.gz. Finished runs are not repeated,
+# interrupted ones resume.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-usps=$1 facades=$2 runs=${3:-runs/translation}
+usps=$1 runs=${2:-runs/translation}
 
 train() {  # name, config:preset, further overrides
   python -m jaxgan.main --config="configs/${2/:/.py:}" --workdir="$runs/$1" \
@@ -40,9 +39,5 @@ back dtn_back dtn:usps_mnist
 back non_saturating_back l1_translation:usps_mnist
 # With the margin of MNIST's digits.
 digits margin l1_translation:mnist_usps --config.data.source.pad=0
-train facades pix2pix:facades --config.data.path="$facades/train" \
-  --config.data.image_size=64 --config.data.margin=6 --config.batch_size=4 \
-  --config.generator.downs=6 --config.generator.width=32 \
-  --config.critic.width=32 --config.steps=4000
 
 python -m jaxgan.compare "$runs"/*/ --output="$runs/comparison.html"

@@ -56,9 +56,7 @@ def features(
   run: RestoredRun, images: np.ndarray
 ) -> tuple[jax.Array, jax.Array]:
   """Returns the critic's features of real images and of as many samples."""
-  critic = models.create(
-    "Critic", run.config.critic, run.config.dtype, "critic"
-  )
+  critic = models.create("Critic", run.config, "critic")
 
   @jax.jit
   def embed(images: jax.Array) -> jax.Array:

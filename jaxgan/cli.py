@@ -17,7 +17,13 @@ from jaxgan import errors
 from jaxgan.data import SIDES
 from jaxgan.engine import processes, startup
 from jaxgan.engine.workdir import write_error
-from jaxgan.errors import GameError, InputError, SaveError, first_line
+from jaxgan.errors import (
+  GameError,
+  InputError,
+  NonFiniteError,
+  SaveError,
+  first_line,
+)
 from jaxgan.evaluation.restored import RestoredRun, load
 
 # Each defines a flag of several commands, which may be imported together.
@@ -82,8 +88,9 @@ def restore(
 
 def _move(config: Any, data_path: str) -> None:
   """Sets the folder of a `config.data`, or those of its two domains."""
-  folders = config.name == "unpaired" and {config[x].name for x in SIDES}
-  if folders != {"folder"}:
+  sides = [config[x] for x in SIDES if x in config]
+  folders = {x.name for x in sides} == {"folder"} and config.name == "unpaired"
+  if not folders and not any(x.path for x in sides):
     config.path = data_path
     return
   paths = data_path.split(",")
@@ -172,7 +179,7 @@ def _end(error: Exception, workdir: Callable[[], pathlib.Path] | None) -> None:
 
 def _explain(error: Exception) -> tuple[int, str | None]:
   """Returns a command's status and last line, None for an error in code."""
-  if isinstance(error, InputError | GameError | ArithmeticError | SaveError):
+  if isinstance(error, InputError | GameError | NonFiniteError | SaveError):
     return 1, f"error: {error}"
   if isinstance(error, OSError):
     file = f"{error.filename}: " if error.filename else ""

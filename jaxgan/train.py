@@ -68,10 +68,10 @@ def train(
   init, template = algorithms.initial_state(config, game)
   if evaluator:
     evaluator.check(config)
-  weights = cache(partial(algorithms.pretrained_weights, game, pretrained))
+  frozen = cache(lambda: {k: pretrained(x) for k, x in game.pretrained.items()})
   saved_steps = partial(checkpoint.saved_steps, workdir)
   if not processes.run_on_first(process, saved_steps):
-    weights()
+    frozen()
   source = data.create(config.data)
   with (
     locked(workdir, process),
@@ -83,7 +83,7 @@ def train(
       logs.print_complete(workdir, config, int(state.step))
       return state
     examples = preview.examples(source, config)
-    begin = partial(algorithms.begin, init, init_rng, examples, weights)
+    begin = partial(algorithms.begin, init, init_rng, examples, frozen)
     restart = partial(checkpoints.restore_or, begin, template)
     state = state or restart()
     source = embed_once(config, game, source, state)

@@ -19,7 +19,7 @@ def objective(**values):
   config = shrink(load_config("mixture", "ring_nsgan"))
   for key, value in values.items():
     config[key].update(value)
-  critic = models.create("Critic", config.critic, "float32", "critic")
+  critic = models.create("Critic", config, "critic")
   return adversarial.create(config, critic)
 
 
@@ -96,8 +96,9 @@ def test_a_network_is_called_by_its_entry_of_the_config():
     ({"name": "vgg"}, r"critic_1.name='vgg': no Critic in"),
     ({"widht": 3}, r"critic_1.name='mlp' has no 'widht', but hidden"),
   ):
-    config = shrink(load_config("mixture", "ring_nsgan")).critic
-    config.update(entry)
+    config = shrink(load_config("mixture", "ring_nsgan"))
+    config.critic_1 = config.critic
+    config.critic_1.update(entry)
     with pytest.raises(InputError, match=message):
-      network = models.create("Critic", config, "float32", "critic_1")
+      network = models.create("Critic", config, "critic_1")
       models.init(network, jax.random.key(0), jnp.zeros((1, 2)))

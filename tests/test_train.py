@@ -394,6 +394,10 @@ def test_unknown_algorithm():
   config.algorithm = "gann"
   with pytest.raises(InputError, match="'gann'"):
     algorithms.create(config)
+  config = load_config("ot_gan")
+  config.algorithm = "gan"
+  with pytest.raises(InputError, match="'gan' needs the key"):
+    algorithms.create(config)
 
 
 @pytest.mark.parametrize(

@@ -318,9 +318,7 @@ def test_fakes_of_a_round_are_those_of_its_updates():
   config.n_critic = 3
   algorithm = gan.create(config)
   state = create_train_state(algorithm, jax.random.key(0), {})
-  generator = models.create(
-    "Generator", config.generator, config.dtype, "generator", shape=(16, 16, 1)
-  )
+  generator = models.create("Generator", config, "generator", shape=(16, 16, 1))
 
   def fakes(images):
     rng = jax.random.key(1)

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from jaxgan import data, xla_cpu
 from jaxgan.contracts import check_game
 from jaxgan.errors import GameError, InputError
-from jaxgan.game import Batch, Game, ModelState, Params, Pretrained, TrainState
+from jaxgan.game import Batch, Game, ModelState, Params, TrainState
 
 
 def create(config: ConfigDict) -> Game:
@@ -117,13 +117,6 @@ def with_pretrained(
     for key, tree in zip(trees, pair, strict=True):
       trees[key] = {**trees[key], player: tree}
   return state.replace(**trees)
-
-
-def pretrained_weights(
-  game: Game, pretrained: Callable[[Pretrained], tuple[Params, ModelState]]
-) -> dict[str, tuple[Params, ModelState]]:
-  """Returns the weights that players begin with, of `Game.pretrained`."""
-  return {player: pretrained(x) for player, x in game.pretrained.items()}
 
 
 def begin(

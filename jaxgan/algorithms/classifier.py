@@ -75,9 +75,7 @@ def create(config: ConfigDict) -> Classifier:
 
 def network(config: ConfigDict) -> nn.Module:
   """Returns the network that a config describes."""
-  return models.create(
-    "Classifier", config.classifier, config.dtype, "classifier"
-  )
+  return models.create("Classifier", config, "classifier")
 
 
 def _check(config: ConfigDict) -> None:

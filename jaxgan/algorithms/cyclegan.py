@@ -17,11 +17,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from jaxgan import data, models
-from jaxgan.algorithms.one_sided import (
-  check_translation,
-  create_generator,
-  translation_config,
-)
+from jaxgan.algorithms.one_sided import check_translation, translation_config
 from jaxgan.errors import InputError
 from jaxgan.game import (
   Batch,
@@ -190,13 +186,15 @@ def create(config: ConfigDict) -> CycleGAN:
       "data.source.channels and data.target.channels differ: the identity "
       "term needs both the same; give them so, or set weights.identity=0.0"
     )
-  critic = models.create("Critic", config.critic, config.dtype, "critic")
+  critic = models.create("Critic", config, "critic")
   return CycleGAN(
     config,
     optimizers.of_players(config, {"generator": 1, "critic": 1}),
     {
-      direction.name: create_generator(config, shapes[direction.target][-1])
-      for direction in DIRECTIONS
+      x.name: models.create(
+        "Generator", config, "generator", channels=shapes[x.target][-1]
+      )
+      for x in DIRECTIONS
     },
     adversarial.create(config, critic),
   )

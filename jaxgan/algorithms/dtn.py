@@ -258,15 +258,9 @@ def create(config: ConfigDict) -> DTN:
     optimizers.of_players(
       config, {"critic": config.n_critic, "generator": config.n_generator}
     ),
-    models.create(
-      "Classifier", config.features.network, config.dtype, "features.network"
-    ),
-    models.create(
-      "Generator", config.generator, config.dtype, "generator", shape=shape
-    ),
-    models.create(
-      "Critic", config.critic, config.dtype, "critic", outputs=len(CLASSES)
-    ),
+    models.create("Classifier", config, "features.network"),
+    models.create("Generator", config, "generator", shape=shape),
+    models.create("Critic", config, "critic", outputs=len(CLASSES)),
   )
 
 

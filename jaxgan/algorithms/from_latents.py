@@ -81,14 +81,6 @@ class FromLatents(Game):
     return {"generated": images}
 
 
-def create_generator(config: ConfigDict) -> nn.Module:
-  """Returns the network `config.generator` for the examples of a config."""
-  shape = example_shape(config.data)
-  return models.create(
-    "Generator", config.generator, config.dtype, "generator", shape=shape
-  )
-
-
 def default_config(algorithm: str, preset: str) -> ConfigDict:
   """Returns the shared keys and those of latents, for an algorithm.
 

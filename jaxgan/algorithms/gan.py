@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxgan import models
-from jaxgan.algorithms.from_latents import FromLatents, create_generator
+from jaxgan.algorithms.from_latents import FromLatents
 from jaxgan.algorithms.gan_settings import check
+from jaxgan.algorithms.gan_settings import default_config as default_config
 from jaxgan.checks import one_of
 from jaxgan.data import example_shape
 from jaxgan.game import Batch, Params, TrainState, Turn, example_keys
@@ -82,17 +83,14 @@ def create(config: ConfigDict) -> GAN:
   minibatch = config.minibatch_discrimination
   kernels = (minibatch.kernels, minibatch.dims) if minibatch.kernels else None
   layers = {"minibatch": kernels} if kernels else {}
-  critic = models.create(
-    "Critic", config.critic, config.dtype, "critic", **layers
-  )
+  critic = models.create("Critic", config, "critic", **layers)
+  shape = example_shape(config.data)
   if config.feature_matching:
-    known = models.layer_names(
-      critic, jnp.zeros((1, *example_shape(config.data)))
-    )
+    known = models.layer_names(critic, jnp.zeros((1, *shape)))
     one_of("feature_matching", config.feature_matching, known)
   return GAN(
     config,
     optimizers.of_players(config, {"critic": config.n_critic, "generator": 1}),
-    create_generator(config),
+    models.create("Generator", config, "generator", shape=shape),
     adversarial.create(config, critic, bool(kernels), config.critic_output),
   )

@@ -146,19 +146,12 @@ def create_one_sided(config: ConfigDict, game: type[OneSided]) -> OneSided:
       "data.source.channels and data.target.channels differ: the L1 term "
       "compares the two; give both the same"
     )
-  critic = models.create("Critic", config.critic, config.dtype, "critic")
+  critic = models.create("Critic", config, "critic")
   return game(
     config,
     optimizers.of_players(config, {"critic": config.n_critic, "generator": 1}),
-    create_generator(config, channels),
+    models.create("Generator", config, "generator", channels=channels),
     adversarial.create(config, critic),
-  )
-
-
-def create_generator(config: ConfigDict, channels: int) -> nn.Module:
-  """Returns the network `config.generator` for images of so many channels."""
-  return models.create(
-    "Generator", config.generator, config.dtype, "generator", channels=channels
   )
 
 

@@ -18,8 +18,9 @@ from ml_collections import ConfigDict
 
 from jaxgan import models, xla_cpu
 from jaxgan.algorithms import from_latents
-from jaxgan.algorithms.from_latents import FromLatents, create_generator
+from jaxgan.algorithms.from_latents import FromLatents
 from jaxgan.checks import at_least
+from jaxgan.data import example_shape
 from jaxgan.errors import InputError
 from jaxgan.game import Batch, Metrics, Params, TrainState, Turn, example_keys
 from jaxgan.objectives import optimizers
@@ -106,11 +107,12 @@ def create(config: ConfigDict) -> OTGAN:
   """Returns the game that a config describes; refuses what cannot work."""
   check(config)
   updates = {"critic": 1, "generator": config.n_generator}
+  shape = example_shape(config.data)
   return OTGAN(
     config,
     optimizers.of_players(config, updates),
-    create_generator(config),
-    models.create("Critic", config.critic, config.dtype, "critic"),
+    models.create("Generator", config, "generator", shape=shape),
+    models.create("Critic", config, "critic"),
   )
 
 

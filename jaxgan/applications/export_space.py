@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxgan import data
 from jaxgan.applications import demo_models
 from jaxgan.applications.demo_models import Entry
-from jaxgan.engine.files import new_folder, refuse_contents
+from jaxgan.engine.files import new_folder
 from jaxgan.errors import InputError
 from jaxgan.evaluation import weights_only
 
@@ -28,7 +28,6 @@ def export(
     InputError: where the folder holds something or is part of what is copied,
       or launch/space is missing.
   """
-  refuse_contents(folder, "--export")
   if not TEMPLATE.is_dir():
     raise InputError(f"no {TEMPLATE}: export from a checkout of jaxgan")
   for source in (PACKAGE, TEMPLATE):

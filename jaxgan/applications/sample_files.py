@@ -112,11 +112,10 @@ def write_folder(
     new_folder(folder, "--output") as partial,
     tqdm(total=count, unit="image", leave=False) as bar,
   ):
-    for batch in images:
-      for image in np.asarray(batch):
-        pixels = image[..., 0] if image.shape[-1] == 1 else image
-        Image.fromarray(pixels).save(partial / f"{bar.n:05d}.png")
-        bar.update()
+    for i, image in enumerate(x for batch in images for x in np.asarray(batch)):
+      pixels = image[..., 0] if image.shape[-1] == 1 else image
+      Image.fromarray(pixels).save(partial / f"{i:05d}.png")
+      bar.update()
 
 
 def nearest(

@@ -116,10 +116,8 @@ def open_checkpoints(
   Raises:
     SaveError: at the end, where the last checkpoint could not be written.
   """
-  with contextlib.ExitStack() as stack:
-    manager = None
-    if process.index == 0:
-      manager = stack.enter_context(open_manager(workdir))
+  first = process.index == 0
+  with open_manager(workdir) if first else contextlib.nullcontext() as manager:
     yield Checkpoints(config, process, manager)
 
 

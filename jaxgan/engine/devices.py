@@ -7,6 +7,7 @@ over the devices of one process.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,9 +16,12 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxgan.checks import one_of
 from jaxgan.engine.processes import Process
-from jaxgan.errors import InputError
 from jaxgan.game import AXIS
+
+# `map_step`, and for one array `replicate`, `unreplicate` and `shard_batch`.
+_Functions = tuple[Callable[..., Any], ...]
 
 
 class DeviceMapping(NamedTuple):
@@ -60,18 +64,18 @@ def create(
   )
   processes = sorted({d.process_index for d in devices})
   process = Process(processes.index(jax.process_index()), len(processes))
-  if kind == "pmap":
-    return _pmap(devices, process)
-  if kind == "shard_map":
-    return _shard_map(devices, process)
-  raise InputError(f"parallel={kind!r}: choose 'pmap' or 'shard_map'")
+  one_of("parallel", kind, ("pmap", "shard_map"))
+  functions = _pmap if kind == "pmap" else _shard_map
+  map_step, *of_arrays = functions(devices, process.count)
+  of_trees = (partial(jax.tree.map, function) for function in of_arrays)
+  return DeviceMapping(map_step, *of_trees, process)
 
 
-def _pmap(devices: Sequence[jax.Device], process: Process) -> DeviceMapping:
+def _pmap(devices: Sequence[jax.Device], processes: int) -> _Functions:
   # Arrays are placed as pmap places its results: otherwise the second call,
   # on the results of the first, would compile again.
   rows = NamedSharding(Mesh(np.array(devices), (AXIS,)), P(AXIS))
-  local = len(devices) // process.count
+  local = len(devices) // processes
 
   def shard(x: np.ndarray) -> jax.Array:
     n, batch, *rest = x.shape
@@ -99,20 +103,10 @@ def _pmap(devices: Sequence[jax.Device], process: Process) -> DeviceMapping:
       between_barriers, axis_name=AXIS, devices=devices, donate_argnums=0
     )
 
-  return DeviceMapping(
-    map_step=map_step,
-    replicate=lambda tree: jax.tree.map(replicate, tree),
-    unreplicate=lambda tree: jax.tree.map(
-      lambda x: x.addressable_data(0)[0], tree
-    ),
-    shard_batch=lambda batches: jax.tree.map(shard, batches),
-    process=process,
-  )
+  return map_step, replicate, lambda x: x.addressable_data(0)[0], shard
 
 
-def _shard_map(
-  devices: Sequence[jax.Device], process: Process
-) -> DeviceMapping:
+def _shard_map(devices: Sequence[jax.Device], _: int) -> _Functions:
   mesh = Mesh(np.array(devices), (AXIS,))
   everywhere = NamedSharding(mesh, P())
   rows = NamedSharding(mesh, P(None, AXIS))
@@ -138,17 +132,8 @@ def _shard_map(
       x.shape, everywhere, lambda _: np.array(x)
     )
 
-  return DeviceMapping(
-    map_step=map_step,
-    replicate=lambda tree: jax.tree.map(replicate, tree),
-    unreplicate=lambda tree: jax.tree.map(
-      lambda x: x.addressable_data(0), tree
-    ),
-    shard_batch=lambda batches: jax.tree.map(
-      lambda x: jax.make_array_from_process_local_data(rows, x), batches
-    ),
-    process=process,
-  )
+  shard = partial(jax.make_array_from_process_local_data, rows)
+  return map_step, replicate, lambda x: x.addressable_data(0), shard
 
 
 def data_parallel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """Computes embeddings of training images once, and keeps them."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -121,4 +122,6 @@ def _write(path: pathlib.Path, embeddings: np.ndarray) -> None:
     np.savez(unfinished, embeddings=embeddings)
     unfinished.rename(path)
   except OSError as e:
+    with contextlib.suppress(OSError):
+      unfinished.unlink()
     print(f"embeddings are not kept: {path}: {e.strerror}; set XDG_CACHE_HOME")

@@ -1,6 +1,6 @@
 """Minibatches as a pure function of (seed, step), on their way to devices."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -10,10 +10,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan.data import Source
+from jaxgan.data.arrays import ArraySource
 from jaxgan.data.order import shuffled_indices
 from jaxgan.data.translation import Domain, Unpaired
 from jaxgan.engine.devices import DeviceMapping
-from jaxgan.engine.processes import ALONE, Process
 from jaxgan.errors import InputError
 from jaxgan.game import AXIS, Batch, TrainState
 
@@ -55,16 +55,8 @@ class Resident(NamedTuple):
       self.updates, dtype="uint32"
     )
     positions = minibatches[:, None] * batch_size + rows.astype("uint32")
-    batch = {}
-    for i, arrays in enumerate(examples):
-      length = len(next(iter(arrays.values())))
-      indices = shuffled_indices(
-        _seed(self.config.seed, i), positions.reshape(-1), length, jnp
-      )
-      for key, array in arrays.items():
-        rest = array.shape[1:]
-        batch[key] = array[indices].reshape(self.updates, share, *rest)
-    return batch
+    parts = map(ArraySource, examples)
+    return _shuffled(parts, self.config.seed, positions, jnp)
 
 
 class Streamed(NamedTuple):
@@ -81,16 +73,23 @@ class Streamed(NamedTuple):
 
   def inputs(self, start: int) -> Iterator[Any]:
     """Yields the second arguments of the mapped step after step `start`."""
-    minibatches = batches(
-      self.source,
-      self.config.seed,
-      self.config.batch_size,
-      self.updates,
-      start,
-      self.config.steps,
-      self.mapping.process,
-    )
-    return map(self.mapping.shard_batch, minibatches)
+    steps = start, self.config.steps
+    if self.source.in_memory:
+      return map(self.mapping.shard_batch, map(self.load, range(*steps)))
+    import grain
+
+    loaded = grain.MapDataset.range(*steps).map(self.load)
+    options = grain.ReadOptions(num_threads=8, prefetch_buffer_size=8)
+    return map(self.mapping.shard_batch, loaded.to_iter_dataset(options))
+
+  def load(self, step: int) -> Batch:
+    """Returns this process's share of the minibatches after step `step`."""
+    (index, count), batch_size = self.mapping.process, self.config.batch_size
+    share = batch_size // count
+    rows = index * share + np.arange(share)
+    minibatches = step * self.updates + np.arange(self.updates)
+    positions = minibatches[:, None] * batch_size + rows
+    return _shuffled(_parts(self.source), self.config.seed, positions)
 
 
 def create(
@@ -125,63 +124,22 @@ def create(
   return Resident(mapping.replicate(examples), config, updates, mapping)
 
 
-def batches(
-  source: Source,
-  seed: int,
-  batch_size: int,
-  updates: int,
-  start: int,
-  stop: int,
-  process: Process = ALONE,
-) -> Iterator[dict[str, np.ndarray]]:
-  """Yields the minibatches of steps after `start` up to `stop`.
-
-  Each of two unpaired domains goes through its own epochs, in an order that
-  tells nothing about the other's.
-
-  Args:
-    source: of the examples.
-    seed: of the order.
-    batch_size: examples in a minibatch, of all processes together.
-    updates: minibatches in a step.
-    start: steps that are done.
-    stop: the last step.
-    process: each gets its own rows of every minibatch.
-
-  Returns:
-    An iterator over dicts of arrays `[updates, B, ...]`, B being this
-    process's share.
-  """
-  index, count = process
-  share = batch_size // count
-
-  def load(step: int) -> dict[str, np.ndarray]:
-    rows = np.arange(batch_size)[index * share : (index + 1) * share]
-    first = (step * updates + np.arange(updates)) * batch_size
-    positions = (first[:, None] + rows).reshape(-1)
-    examples = {}
-    for i, part in enumerate(_parts(source)):
-      examples |= part[shuffled_indices(_seed(seed, i), positions, len(part))]
-    return {
-      key: array.reshape(updates, share, *array.shape[1:])
-      for key, array in examples.items()
-    }
-
-  if source.in_memory:
-    return map(load, range(start, stop))
-  import grain
-
-  return iter(
-    grain.MapDataset.range(start, stop)
-    .map(load)
-    .to_iter_dataset(grain.ReadOptions(num_threads=8, prefetch_buffer_size=8))
-  )
-
-
 def _parts(source: Source) -> tuple[Source, ...]:
   """Returns the sets that are shuffled independently."""
   return source.parts if isinstance(source, Unpaired) else (source,)
 
 
-def _seed(seed: int, part: int) -> int:
-  return seed + (part << 32)  # a run's seed is below 2^32
+def _shuffled(
+  parts: Iterable[Source], seed: int, positions: Any, xp: Any = np
+) -> Batch:
+  """Returns the examples at positions `[n, B]` of the shuffled sequences.
+
+  Each of two unpaired domains goes through its own epochs, in an order that
+  tells nothing about the other's. For `xp` see `shuffled_indices`.
+  """
+  batch = {}
+  for i, part in enumerate(parts):
+    own = seed + (i << 32)  # a run's seed is below 2^32
+    batch |= part[shuffled_indices(own, positions.reshape(-1), len(part), xp)]
+  shape = positions.shape
+  return {key: x.reshape(*shape, *x.shape[1:]) for key, x in batch.items()}

@@ -136,11 +136,7 @@ def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
   """Returns the numbers in `metrics.jsonl`, less a row that a crash cut."""
   path = workdir / "metrics.jsonl"
   lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-  whole = [json.loads(line) for line in lines if _step(line) < float("inf")]
-  return [
-    {key: x for key, x in row.items() if isinstance(x, (int, float))}
-    for row in whole
-  ]
+  return [row for row in map(_numbers, lines) if "step" in row]
 
 
 def write_config(workdir: pathlib.Path, config: ConfigDict) -> None:
@@ -175,9 +171,8 @@ def _files(workdir: pathlib.Path, start: int) -> Sink:
   """Returns a function that writes to files, without records after `start`."""
   metrics, samples = workdir / "metrics.jsonl", workdir / "samples"
   if metrics.exists():
-    lines = metrics.read_text(errors="replace").splitlines()
-    earlier = "".join(f"{line}\n" for line in lines if _step(line) <= start)
-    write_atomically(metrics, earlier)
+    earlier = (row for row in rows(workdir) if row["step"] <= start)
+    write_atomically(metrics, "".join(f"{json.dumps(x)}\n" for x in earlier))
   samples.mkdir(exist_ok=True)
   for path in samples.glob("[0-9]" * 8 + ".png"):
     if int(path.stem) > start:
@@ -246,11 +241,11 @@ def _wandb_run(wandb: Any, workdir: pathlib.Path, config: ConfigDict) -> Any:
     raise InputError(f"wandb={config.wandb!r}: {first_line(e)}") from e
 
 
-def _step(line: str) -> float:
-  """Returns the step of a line of metrics; infinity if a crash cut it short."""
+def _numbers(line: str) -> dict[str, float]:
+  """Returns the numbers of a line of metrics; none if a crash cut it short."""
   try:
     row = json.loads(line)
   except ValueError:
-    return float("inf")
-  step = row.get("step") if isinstance(row, dict) else None
-  return step if isinstance(step, (int, float)) else float("inf")
+    return {}
+  items = row.items() if isinstance(row, dict) else ()
+  return {key: x for key, x in items if isinstance(x, (int, float))}

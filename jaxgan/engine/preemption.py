@@ -26,7 +26,7 @@ def leave_on_signals() -> None:
       signal.signal(number, lambda *_, status=status: leave(status, message))
 
 
-class Stop:
+class Stop(contextlib.AbstractContextManager):
   """Tells the training loop of SIGTERM and Ctrl-C, which it asks every step.
 
   It takes the signals over at the first question: before the first step there
@@ -47,10 +47,6 @@ class Stop:
     self._requested = self._interrupted = False
     self._saved_step: int | None = None
     self._handlers: dict[int, Any] = {}
-
-  def __enter__(self) -> "Stop":
-    """Returns itself."""
-    return self
 
   def __exit__(self, *_: Any) -> None:
     """Hands the signals back."""

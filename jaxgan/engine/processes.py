@@ -55,11 +55,16 @@ def connect(
         f"process={index} of processes={count}: number them from 0"
       )
     try:
-      socket.getaddrinfo(host, port)
+      socket.getaddrinfo(host.strip("[]"), port)
     except OSError as e:
       raise InputError(f"coordinator={coordinator!r}: {e.strerror}") from e
-    if index == 0 and not _free(int(port)):
-      raise InputError(f"coordinator={coordinator!r}: the port is in use")
+    if index == 0:
+      try:
+        socket.create_server(("", int(port))).close()
+      except OSError as e:
+        raise InputError(
+          f"coordinator={coordinator!r}: the port is in use"
+        ) from e
     arguments = {
       "coordinator_address": coordinator,
       "num_processes": count,
@@ -178,13 +183,3 @@ def leave(status: int, message: str) -> NoReturn:
   # The interpreter's way out would wait for processes that may wait for this
   # one, and crash where XLA is compiling.
   os._exit(status)
-
-
-def _free(port: int) -> bool:
-  with socket.socket() as s:
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-      s.bind(("", port))
-    except OSError:
-      return False
-  return True

@@ -43,22 +43,15 @@ def write_atomically(path: pathlib.Path, content: str | bytes) -> None:
     raise
 
 
-def write_error(
-  workdir: pathlib.Path, exception: BaseException
-) -> pathlib.Path | None:
+def write_error(workdir: pathlib.Path, exception: BaseException) -> None:
   """Writes the traceback of an unforeseen error to `<workdir>/error.log`.
 
-  Returns:
-    The file; None where the folder holds no run or cannot be written.
+  Nothing, where the folder holds no run or cannot be written.
   """
-  if not _is_run(workdir):
-    return None
-  path = workdir / "error.log"
-  try:
-    write_atomically(path, "".join(traceback.format_exception(exception)))
-  except OSError:
-    return None
-  return path
+  if _is_run(workdir):
+    text = "".join(traceback.format_exception(exception))
+    with contextlib.suppress(OSError):
+      write_atomically(workdir / "error.log", text)
 
 
 def _is_run(folder: pathlib.Path) -> bool:

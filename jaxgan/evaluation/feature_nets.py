@@ -1,5 +1,6 @@
 """Networks whose features and labels the metrics are computed from."""
 
+import hashlib
 import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -100,7 +101,7 @@ def from_inception(path: pathlib.Path) -> FeatureNet:
   return FeatureNet(
     prefix="",
     description="Inception-v3 of 2015-12-05",
-    hash=weights.sha256(path),
+    hash=hashlib.sha256(path.read_bytes()).hexdigest(),
     resizer="bilinear to 299x299 as in TensorFlow 1, no antialiasing",
     classes=0,
     size=2048,

@@ -195,6 +195,6 @@ def compare(reference: Reference, generated: Statistics) -> dict[str, Metric]:
 def _check_count(features: int, count: int, label: str) -> None:
   if count <= features:
     raise InputError(
-      f"{count} {label}: the covariance of {features} features needs at least "
-      f"{features + 1}"
+      f"{count} {label}: give at least {features + 1}; a covariance needs more "
+      "images than features"
     )

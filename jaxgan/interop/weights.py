@@ -1,6 +1,5 @@
 """Files of published weights. Reading one never runs code that it holds."""
 
-import hashlib
 import io
 import os
 import pathlib
@@ -28,7 +27,12 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
       tensors, or the package that reads it is missing.
   """
   path = pathlib.Path(path)
-  data = _contents(path)
+  try:
+    data = path.read_bytes()
+  except OSError as e:
+    raise InputError(
+      f"{path} cannot be read: {e.strerror}; give a file of weights"
+    ) from e
   try:
     of_pytorch = path.suffix != ".safetensors"
     return _read_pytorch(data) if of_pytorch else _read_safetensors(data)
@@ -126,20 +130,6 @@ def inception_variables(entries: Mapping[str, np.ndarray]) -> dict[str, Any]:
       f"the file does not hold the weights of FID: {e}; fetch "
       "pt_inception-2015-12-05; FaceNet has to be imported first, by python -m "
       "jaxgan.import_torch --features=FILE --workdir=DIR"
-    ) from e
-
-
-def sha256(path: str | os.PathLike) -> str:
-  """Returns a file's digest; raises an `InputError` as `read` does."""
-  return hashlib.sha256(_contents(pathlib.Path(path))).hexdigest()
-
-
-def _contents(path: pathlib.Path) -> bytes:
-  try:
-    return path.read_bytes()
-  except OSError as e:
-    raise InputError(
-      f"{path} cannot be read: {e.strerror}; give a file of weights"
     ) from e
 
 

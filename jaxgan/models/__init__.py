@@ -10,9 +10,10 @@ and dims of a `MinibatchDiscrimination`, or None; `kernel_init`, see
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -24,22 +25,21 @@ from jaxgan.errors import InputError
 
 
 def create(
-  kind: str, config: ConfigDict, dtype: str, player: str, **arguments: Any
+  kind: str, config: ConfigDict, player: str, **arguments: Any
 ) -> nn.Module:
   """Returns the network that an entry of the config describes.
 
   Args:
     kind: "Generator", "Critic" or "Classifier".
-    config: the entry.
-    dtype: see above.
-    player: the entry's key in the config, for messages.
+    config: of the run, with the `dtype`.
+    player: the entry's key, such as "critic" or "features.network".
     **arguments: attributes that are not in the config.
 
   Raises:
     InputError: where there is no such network, or the entry has other keys
       than its attributes.
   """
-  arguments |= config.to_dict()
+  arguments |= attrgetter(player)(config).to_dict()
   name = arguments.pop("name")
   path = f"jaxgan.models.{name}"
   network = None
@@ -61,7 +61,7 @@ def create(
   if missing := sorted(k for k in fields if fields[k] and k not in arguments):
     raise InputError(f"{player}.name={name!r} needs a value of {missing[0]!r}")
   # Messages of `init` name it so.
-  return network(dtype=jnp.dtype(dtype), name=player, **arguments)
+  return network(dtype=jnp.dtype(config.dtype), name=player, **arguments)
 
 
 def init(
@@ -96,27 +96,18 @@ def init_players(
 
 
 def apply(
-  module: nn.Module,
-  params: Any,
-  model_state: Any,
-  *inputs: Any,
-  train: bool,
-  rngs: Mapping[str, jax.Array] | None = None,
-  method: str | Callable[..., Any] | None = None,
+  module: nn.Module, params: Any, model_state: Any, *inputs: Any, train: bool
 ) -> tuple[Any, Any]:
   """Returns a network's result, and its model state after it.
 
   The model state is its batch statistics and the like, the inputs are pytrees
-  of arrays `[B, ...]`, `rngs` are keys by name, such as "dropout"; `method` is
-  by default `__call__`.
+  of arrays `[B, ...]`.
   """
   return module.apply(
     {"params": params, **model_state},
     *inputs,
     train=train,
     mutable=list(model_state) if train else [],
-    rngs=rngs,
-    method=method,
   )
 
 

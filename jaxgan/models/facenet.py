@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 
 from jaxgan.models.layers.conv_bn import ConvBNReLU, batch_norm
+from jaxgan.models.layers.norms import unit_length
 
 SIDE = 160  # of the faces that the published weights are for
 FEATURES = 512
@@ -113,8 +113,7 @@ class Classifier(nn.Module):
     logits = jnp.zeros((len(x), 0))
     if self.classes:
       logits = nn.Dense(self.classes, name="logits")(x)
-    square = jnp.square(x).sum(-1, keepdims=True)
-    return x * lax.rsqrt(jnp.maximum(square, 1e-24)), logits
+    return unit_length(x), logits
 
 
 _REPEAT_1 = (

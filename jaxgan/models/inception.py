@@ -127,14 +127,11 @@ class Inception(nn.Module):
     x = Unit(80, (1, 1), name="Conv2d_3b_1x1")(x)
     x = Unit(192, (3, 3), padding="VALID", name="Conv2d_4a_3x3")(x)
     x = nn.max_pool(x, (3, 3), (2, 2))
-    x = Block(_mixed_5(pool=32), name="Mixed_5b")(x)
-    x = Block(_mixed_5(pool=64), name="Mixed_5c")(x)
-    x = Block(_mixed_5(pool=64), name="Mixed_5d")(x)
+    for letter, pool in (("b", 32), ("c", 64), ("d", 64)):
+      x = Block(_mixed_5(pool), name=f"Mixed_5{letter}")(x)
     x = Block(_MIXED_6A, reduce=True, max_pool=True, name="Mixed_6a")(x)
-    x = Block(_mixed_6(width=128), name="Mixed_6b")(x)
-    x = Block(_mixed_6(width=160), name="Mixed_6c")(x)
-    x = Block(_mixed_6(width=160), name="Mixed_6d")(x)
-    x = Block(_mixed_6(width=192), name="Mixed_6e")(x)
+    for letter, width in (("b", 128), ("c", 160), ("d", 160), ("e", 192)):
+      x = Block(_mixed_6(width), name=f"Mixed_6{letter}")(x)
     x = Block(_MIXED_7A, reduce=True, max_pool=True, name="Mixed_7a")(x)
     x = Block(_MIXED_7, name="Mixed_7b")(x)
     x = Block(_MIXED_7, max_pool=True, name="Mixed_7c")(x)

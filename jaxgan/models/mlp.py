@@ -1,7 +1,6 @@
 """Fully connected networks, for small images and for points in the plane."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jaxgan.checks import positive
-from jaxgan.errors import InputError
+from jaxgan.checks import one_of, positive
 from jaxgan.models.layers.conv import dense
 from jaxgan.models.layers.minibatch_discrimination import (
   MinibatchDiscrimination,
@@ -48,7 +46,8 @@ class Generator(nn.Module):
 
   @nn.compact
   def __call__(self, z: jax.Array, train: bool) -> jax.Array:
-    activate = _activation(self.activation)
+    one_of("activation", self.activation, ACTIVATIONS)
+    activate = ACTIVATIONS[self.activation]
     positive(hidden=self.hidden)
     common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
     x = z
@@ -78,7 +77,8 @@ class Critic(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    activate = _activation(self.activation)
+    one_of("activation", self.activation, ACTIVATIONS)
+    activate = ACTIVATIONS[self.activation]
     positive(hidden=self.hidden)
     common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
     x = x.reshape(x.shape[0], -1) / self.scale
@@ -93,10 +93,3 @@ class Critic(nn.Module):
     x = spectral(self.spectral_norm, layer, train)(x)
     x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
     return x if self.outputs else x[:, 0]
-
-
-def _activation(name: str) -> Callable[[jax.Array], jax.Array]:
-  if name not in ACTIVATIONS:
-    choices = ", ".join(ACTIVATIONS)
-    raise InputError(f"activation={name!r}: choose one of {choices}")
-  return ACTIVATIONS[name]

@@ -86,12 +86,8 @@ def test_distances_of_features():
 
 def by_hand(config, state, batch, player):
   """What a player minimises, and the model state after it."""
-  net = models.create(
-    "Classifier", config.features.network, "float32", "features"
-  )
-  generator = models.create(
-    "Generator", config.generator, "float32", "generator", shape=(16, 16, 1)
-  )
+  net = models.create("Classifier", config, "features.network")
+  generator = models.create("Generator", config, "generator", shape=(16, 16, 1))
   critic = critic_of(config, outputs=3)
 
   def f(images):
@@ -511,17 +507,13 @@ def test_other_feature_nets_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_images_of_six_by_six_doubled():
-  generator = models.create(
-    "Generator", tiny().generator, "float32", "generator", shape=(24, 24, 3)
-  )
+  generator = models.create("Generator", tiny(), "generator", shape=(24, 24, 3))
   params, state = models.init(generator, jax.random.key(0), jnp.zeros((2, 5)))
   made, _ = models.apply(
     generator, params, state, jnp.ones((2, 5)), train=False
   )
   assert made.shape == (2, 24, 24, 3)
-  critic = models.create(
-    "Critic", tiny().critic, "float32", "critic", outputs=3
-  )
+  critic = models.create("Critic", tiny(), "critic", outputs=3)
   params, state = models.init(critic, jax.random.key(0), made)
   assert models.apply(critic, params, state, made, train=False)[0].shape == (
     2,

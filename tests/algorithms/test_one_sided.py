@@ -134,9 +134,7 @@ def test_samples_of_pix2pix():
   params, model_state = (x["generator"] for x in variables)
   sample = jax.jit(algorithm.sample)
   generator = generator_of(config)
-  network = models.create(
-    "Generator", config.generator, "float32", "generator", channels=1
-  )
+  network = models.create("Generator", config, "generator", channels=1)
 
   plain = sample(*variables, batch)
   found = plain[algorithm.directions[0].output]

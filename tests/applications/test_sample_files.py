@@ -1,10 +1,13 @@
 """Pictures and files of a run's samples."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from helpers.configs import load_config, shrink
 from helpers.runs import command
 from PIL import Image
+from tqdm import tqdm
 
 from jaxgan import data, train
 from jaxgan.applications import latent_walks, sample_files
@@ -84,8 +87,10 @@ def test_neighbours_are_the_nearest_of_all(found, monkeypatch):
     np.testing.assert_array_equal(row[1], row[0])  # it is one of them
 
 
-def test_folder(found, tmp_path):
+def test_folder(found, tmp_path, monkeypatch):
   images = draw(found, 0, 11)
+  # As TQDM_DISABLE=1 does: such a bar does not count.
+  monkeypatch.setattr(sample_files, "tqdm", partial(tqdm, disable=True))
   sample_files.write_folder([images[:8], images[8:]], 11, tmp_path / "new")
   paths = sorted((tmp_path / "new").iterdir())
   assert [p.name for p in paths[::10]] == ["00000.png", "00010.png"]

@@ -50,6 +50,7 @@ def test_an_interrupt_is_one_line_and_ends_at_once(tmp_path):
     ("GameError", 1, "error: why"),
     ("Preempted", 75, "why"),
     ("Interrupted", 130, "why"),
+    ("NonFiniteError", 1, "error: why"),
   ],
 )
 def test_what_ends_in_one_line(error, status, line, tmp_path):
@@ -74,6 +75,7 @@ def test_an_unforeseen_error_is_shown_and_logged(tmp_path):
   (tmp_path / "run" / "config.json").touch()
   run('raise errors.InputError("why")', cwd=tmp_path)
   assert not (tmp_path / "run" / "error.log").exists()
+  assert "ZeroDivisionError: " in run("1 / 0", cwd=tmp_path).stderr
   result = run("{}[3]", cwd=tmp_path)
   log = (tmp_path / "run" / "error.log").read_text()
   assert result.returncode == 1
@@ -153,6 +155,14 @@ def test_data_that_moved(trained):
   config = load_config("cyclegan", "folders").data
   cli._move(config, "a,b")
   assert (config.source.path, config.target.path) == ("a", "b")
+  # Of a set with a name and of a folder, and of pairs in two folders.
+  usps = load_config("cyclegan", "mnist_usps").data
+  pairs = load_config("pix2pix", "pairs").data
+  usps.target.path = pairs.source.path = pairs.target.path = "old"
+  for moved in (usps, pairs):
+    cli._move(moved, "a,b")
+    assert (moved.source.path, moved.target.path) == ("a", "b")
   message = "give --data_path=SOURCE,TARGET"
-  with pytest.raises(errors.InputError, match=message):
-    cli._move(config, "a")
+  for moved in (config, usps, pairs):
+    with pytest.raises(errors.InputError, match=message):
+      cli._move(moved, "a")

@@ -1,5 +1,6 @@
 """Embeddings of training images: computed once, kept, and the same."""
 
+import errno
 import sys
 from functools import partial
 
@@ -124,6 +125,17 @@ def test_a_folder_that_cannot_be_written_costs_the_time_alone(
   once = embeddings.embed_once(*run)
   assert "target_embedding" in once[np.arange(2)]
   assert "embeddings are not kept" in capsys.readouterr().out
+
+  def fill(path, **arrays):
+    path.write_bytes(b"half of it")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "small"))
+  monkeypatch.setattr(np, "savez", fill)
+  embeddings.embed_once(*run)
+  assert "not kept" in (output := capsys.readouterr().out)
+  assert "No space left" in output
+  assert not [x for x in (tmp_path / "small").rglob("*") if x.is_file()]
 
 
 def test_a_step_takes_what_the_batch_holds(run):

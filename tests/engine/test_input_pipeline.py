@@ -1,5 +1,7 @@
 """Minibatches: their order, their way to the devices, and augmentation."""
 
+from types import SimpleNamespace
+
 import flax
 import jax
 import jax.numpy as jnp
@@ -18,8 +20,7 @@ from jaxgan.data.pixels import to_float, unaugmented
 from jaxgan.data.translation import Domain, Unpaired
 from jaxgan.engine import devices as devices_lib
 from jaxgan.engine import input_pipeline
-from jaxgan.engine.input_pipeline import batches
-from jaxgan.engine.processes import Process
+from jaxgan.engine.processes import ALONE, Process
 from jaxgan.errors import InputError
 from jaxgan.game import AXIS
 
@@ -34,9 +35,12 @@ def unpaired(first=50, second=30):
   )
 
 
-def take(source, start, stop, name="image", **how):
-  how = {"seed": 3, "batch_size": 8, "updates": 2} | how
-  return [b[name] for b in batches(source, start=start, stop=stop, **how)]
+def take(source, start, stop, name="image", process=ALONE, **how):
+  """Returns a process's minibatches of the steps from `start` on."""
+  config = ConfigDict({"seed": 3, "batch_size": 8, "steps": stop} | how)
+  mapping = SimpleNamespace(process=process, shard_batch=lambda batch: batch)
+  streamed = input_pipeline.Streamed(source, config, 2, mapping)
+  return [batch[name] for batch in streamed.inputs(start)]
 
 
 def test_every_epoch_is_a_permutation():

@@ -145,9 +145,7 @@ def close(a, b, tolerance=1e-5):
 
 def critic_of(config, **arguments):
   """`(params, model_state, x) -> logits, model_state`, where there is AXIS."""
-  network = models.create(
-    "Critic", config.critic, "float32", "critic", **arguments
-  )
+  network = models.create("Critic", config, "critic", **arguments)
 
   def apply(params, state, x):
     variables = {"params": params, **state}
@@ -159,7 +157,7 @@ def critic_of(config, **arguments):
 def generator_of(config, channels=1):
   """`(params, model_state, x, **noise) -> images, model_state`."""
   network = models.create(
-    "Generator", config.generator, "float32", "generator", channels=channels
+    "Generator", config, "generator", channels=channels
   ).clone(axis=None)
 
   def apply(params, state, x, **noise):

@@ -73,7 +73,7 @@ def judge(found, name, x):
   player.append(found.state.model_state["critic"])
   if name:
     player = [tree[name] for tree in player]
-  critic = models.create("Critic", config.critic, config.dtype, "critic")
+  critic = models.create("Critic", config, "critic")
   apply = jax.jit(
     lambda player: models.apply(critic, *player, x, train=False)[0]
   )

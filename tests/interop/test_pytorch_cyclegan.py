@@ -39,9 +39,9 @@ def ours(network, x, train):
   kind, others = "Generator", {"channels": own.outputs}
   if own.config["name"] == "patchgan":
     kind, others = "Critic", {}
-  module = models.create(
-    kind, ConfigDict(own.config), "float32", kind.lower(), **others
-  )
+  player = kind.lower()
+  config = ConfigDict({"dtype": "float32", player: own.config})
+  module = models.create(kind, config, player, **others)
 
   def apply(x):
     player = network.params, network.model_state

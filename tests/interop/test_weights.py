@@ -79,8 +79,6 @@ def test_damaged_safetensors_file_is_refused(kept, tmp_path):
 def test_missing_file_is_refused(tmp_path):
   assert "No such file" in refusal(tmp_path / "none.pth")
   assert "directory" in refusal(tmp_path)
-  with pytest.raises(InputError, match="No such file"):
-    weights.sha256(tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +98,3 @@ def test_missing_package_is_named(suffix, module, extra, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, module, None)
   with pytest.raises(InputError, match=f"needs {extra}$"):
     weights.read(path)
-
-
-def test_sha256(tmp_path):
-  path = tmp_path / "weights.pth"
-  path.write_bytes(b"abc")
-  assert weights.sha256(path) == (
-    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-  )

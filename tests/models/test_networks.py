@@ -161,5 +161,5 @@ def test_an_unknown_activation_is_refused():
     mlp.Generator((2,), activation="x"),
     mlp.Critic(activation=""),
   ):
-    with pytest.raises(InputError, match="choose one of elu, gelu"):
+    with pytest.raises(InputError, match="choose one of \\['elu', 'gelu'"):
       init(network, 4, 2)

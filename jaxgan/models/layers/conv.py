@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from jaxgan.checks import one_of
 from jaxgan.errors import InputError
 from jaxgan.models.layers.cpu.convolutions import Padding, conv, conv_transpose
 
@@ -28,13 +29,11 @@ def initializer(name: str, fan_in: float, fan_out: float, gain: float = 1.0):
     InputError: for another name.
   """
   deviations = {"normal": 0.02, "wide": 0.05}
+  one_of("kernel_init", name, (*deviations, "orthogonal", "uniform"))
   if name in deviations:
     return nn.initializers.normal(deviations[name])
   if name == "orthogonal":
     return nn.initializers.orthogonal(0.8)
-  if name != "uniform":
-    choices = ", ".join([*deviations, "orthogonal", "uniform"])
-    raise InputError(f"kernel_init={name!r}: choose one of {choices}")
   bound = (6 * gain / (fan_in + fan_out)) ** 0.5
 
   def uniform(rng, shape, dtype=jnp.float32):
