@@ -39,16 +39,14 @@ def get_config(preset: str = PRESETS[0]) -> ConfigDict:
     }
   )
   config.steps = 100_000
-  if "digits" in preset:
-    # Minutes on two CPU cores: smaller networks, and a higher learning rate for
-    # 40 times fewer steps.
+  if preset == "faces" or "digits" in preset:
+    # Two CPU cores: smaller networks, and a higher learning rate for 40 times
+    # fewer steps.
     config.steps = 2500
     config.generator.width = config.critic.width = 32
     config.optimizers.generator.learning_rate = 2e-4
     config.optimizers.critic.learning_rate = 2e-4
-  elif preset == "faces":
-    config.steps = 6000
-    config.generator.width = config.critic.width = 32
-    config.optimizers.generator.learning_rate = 2e-4
-    config.optimizers.critic.learning_rate = 2e-4
+  if preset == "faces":  # 33 minutes; smaller batches, for more updates
+    config.batch_size = 32
+    config.steps = 2600
   return config
