@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Photographs, on two CPU cores: faces of 64x64 by DCGAN, WGAN and WGAN-GP,
-# avatars by DCGAN, avatars of faces by DTN, CycleGAN and the one-sided L1 model,
-# and facades of 128x128 by Pix2Pix and CycleGAN. Then it evaluates them in the
-# features of FaceNet, draws and compares.
+# On two CPU cores, faces of 64x64 by DCGAN, WGAN and WGAN-GP, avatars by DCGAN,
+# avatars of faces by DTN, CycleGAN and the one-sided L1 model, and facades of
+# 128x128 by Pix2Pix and CycleGAN. Then it evaluates them in the features of
+# FaceNet, which knows faces but no facades, draws and compares.
 #
 #   benchmarks/faces.sh FACES AVATARS FACENET FACADES [FOLDER]
 #
@@ -14,19 +14,26 @@ cd "$(dirname "$0")/.."
 faces=$1 avatars=$2 weights=$3 facades=$4 runs=${5:-runs/faces}
 facenet="${runs%/}_facenet"
 
+for folder in "$faces" "$avatars" "$facades"; do
+  [[ -d $folder/train && -d $folder/test ]] || {
+    echo "$folder holds no folders train and test" >&2
+    exit 1
+  }
+done
+
 test -d "$facenet" ||
   python -m jaxgan.import_torch --features="$weights" --workdir="$facenet"
 
-train() {  # name, config:preset, samples, further overrides
+train() {  # name, config:preset, further overrides
   python -m jaxgan.main --config="configs/${2/:/.py:}" --workdir="$runs/$1" \
-    "${@:4}"
+    "${@:3}"
+  # Where there are so many, more than the 512 features of which a covariance is.
   python -m jaxgan.evaluate --workdir="$runs/$1" --features="$facenet" \
-    --samples="$3"
+    --samples=905
 }
 
 sample() {  # name, config:preset, folder of images
-  # More samples than the 512 features, of which a covariance is.
-  train "$1" "$2" 905 --config.data.path="$3"
+  train "$1" "$2" --config.data.path="$3"
   for kind in grid interpolation neighbours; do
     python -m jaxgan.sample --workdir="$runs/$1" --kind="$kind" \
       --features="$facenet" --output="$runs/${1}_$kind.png"
@@ -36,13 +43,13 @@ sample() {  # name, config:preset, folder of images
 }
 
 translate() {  # name, config:preset, further overrides
-  train "$1" "$2" 905 --config.data.source.path="$faces/train" \
+  train "$1" "$2" --config.data.source.path="$faces/train" \
     --config.data.target.path="$avatars/train" "${@:3}"
 }
 
 build() {  # name, config:preset, further overrides
-  # Half the published width, 128x128, read at 143x143. 106 are held out.
-  train "$1" "$2" 106 --config.data.path="$facades/train" \
+  # Half the published width, 128x128, read at 143x143.
+  train "$1" "$2" --config.data.path="$facades/train" \
     --config.data.image_size=128 --config.data.margin=15 \
     --config.generator.width=32 --config.critic.width=32 "${@:3}"
 }
@@ -50,7 +57,7 @@ build() {  # name, config:preset, further overrides
 sample dcgan_faces dcgan:faces "$faces/train"
 sample wgan_faces wgan:faces "$faces/train"
 sample wgan_gp_faces wgan_gp:faces "$faces/train"
-python -m jaxgan.compare "$runs"/*gan*_faces --output="$runs/curves.png"
+python -m jaxgan.compare "$runs"/wgan*_faces --output="$runs/curves.png"
 sample dcgan_avatars dcgan:faces "$avatars/train"
 translate dtn dtn:faces --config.features.workdir="$facenet"
 translate cyclegan cyclegan:faces

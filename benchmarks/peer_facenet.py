@@ -18,12 +18,15 @@ def create(**options: Any) -> Any:
   """
   spec = importlib.util.find_spec("facenet_pytorch")
   if spec is None:
-    raise ModuleNotFoundError("needs facenet-pytorch: pip install it")
+    raise ModuleNotFoundError(
+      "needs facenet-pytorch: pip install --no-deps facenet-pytorch"
+    )
   (root,) = spec.submodule_search_locations
   parts = ["facenet_pytorch", "models", "utils"]
   for i in range(1, 4):
     module = ModuleType(".".join(parts[:i]))
     module.__path__ = ["/".join([root, *parts[1:i]])]
+    module.__spec__ = spec  # or `find_spec` would fail the next time
     sys.modules[module.__name__] = module
   module = importlib.import_module("facenet_pytorch.models.inception_resnet_v1")
   return module.InceptionResnetV1(**options)

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from jaxgan.algorithms.gan_settings import default_config
 from jaxgan.data import presets
 
-# "faces": 64x64 photographs below data.path, in hours on two CPU cores.
+# "faces": 64x64 photographs below data.path, within an hour on two CPU cores.
 PRESETS = (*presets.IMAGES, "faces")
 
 

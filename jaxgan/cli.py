@@ -96,7 +96,8 @@ def _move(config: Any, data_path: str) -> None:
   paths = data_path.split(",")
   if len(paths) != 2:
     raise InputError(
-      "this run's images are in two folders: give --data_path=SOURCE,TARGET"
+      "this run's domains have folders of their own: give "
+      "--data_path=SOURCE,TARGET, nothing for one without"
     )
   for side, path in zip(SIDES, paths, strict=True):
     config[side].path = path

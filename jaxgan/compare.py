@@ -21,8 +21,9 @@ def main(*folders: str) -> None:
     raise InputError(f"output={output}: give a name that ends in .html or .png")
   entries = report.read_all(folders)
   write = report.curves if output.suffix == ".png" else report.page
+  content = write(entries)
   output.parent.mkdir(parents=True, exist_ok=True)
-  write_atomically(output, write(entries))
+  write_atomically(output, content)
   for title, table in report.tables(entries):
     print(f"{title}:\n\n{report.markdown(table)}\n")
   print(f"wrote {output}")

@@ -15,7 +15,9 @@ from ml_collections import ConfigDict
 from jaxgan import models
 from jaxgan.algorithms.from_latents import FromLatents
 from jaxgan.algorithms.gan_settings import check
-from jaxgan.algorithms.gan_settings import default_config as default_config
+from jaxgan.algorithms.gan_settings import (
+  default_config as default_config,  # `algorithms.create` asks for its keys
+)
 from jaxgan.checks import one_of
 from jaxgan.data import example_shape
 from jaxgan.game import Batch, Params, TrainState, Turn, example_keys

@@ -75,14 +75,14 @@ class Streamed(NamedTuple):
     """Yields the second arguments of the mapped step after step `start`."""
     steps = start, self.config.steps
     if self.source.in_memory:
-      return map(self.mapping.shard_batch, map(self.load, range(*steps)))
+      return map(self.mapping.shard_batch, map(self._load, range(*steps)))
     import grain
 
-    loaded = grain.MapDataset.range(*steps).map(self.load)
+    loaded = grain.MapDataset.range(*steps).map(self._load)
     options = grain.ReadOptions(num_threads=8, prefetch_buffer_size=8)
     return map(self.mapping.shard_batch, loaded.to_iter_dataset(options))
 
-  def load(self, step: int) -> Batch:
+  def _load(self, step: int) -> Batch:
     """Returns this process's share of the minibatches after step `step`."""
     (index, count), batch_size = self.mapping.process, self.config.batch_size
     share = batch_size // count

@@ -55,7 +55,7 @@ def connect(
         f"process={index} of processes={count}: number them from 0"
       )
     try:
-      socket.getaddrinfo(host.strip("[]"), port)
+      socket.getaddrinfo(host, port)
     except OSError as e:
       raise InputError(f"coordinator={coordinator!r}: {e.strerror}") from e
     if index == 0:
@@ -63,7 +63,8 @@ def connect(
         socket.create_server(("", int(port))).close()
       except OSError as e:
         raise InputError(
-          f"coordinator={coordinator!r}: the port is in use"
+          f"coordinator={coordinator!r}: the port cannot be used: "
+          f"{os.strerror(e.errno)}"
         ) from e
     arguments = {
       "coordinator_address": coordinator,
