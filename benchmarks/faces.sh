@@ -43,15 +43,15 @@ sample() {  # name, config:preset, folder of images
 }
 
 translate() {  # name, config:preset, further overrides
-  train "$1" "$2" --config.data.source.path="$faces/train" \
-    --config.data.target.path="$avatars/train" "${@:3}"
+  train "$@" --config.data.source.path="$faces/train" \
+    --config.data.target.path="$avatars/train"
 }
 
 build() {  # name, config:preset, further overrides
   # Half the published width, 128x128, read at 143x143.
-  train "$1" "$2" --config.data.path="$facades/train" \
+  train "$@" --config.data.path="$facades/train" \
     --config.data.image_size=128 --config.data.margin=15 \
-    --config.generator.width=32 --config.critic.width=32 "${@:3}"
+    --config.generator.width=32 --config.critic.width=32
 }
 
 sample dcgan_faces dcgan:faces "$faces/train"
