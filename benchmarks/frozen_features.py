@@ -49,7 +49,7 @@ def main(_: list[str]) -> None:
       loop = sys.modules["jaxgan.train"]
       loop.embed_once = lambda config, game, source, state: source
     with tempfile.TemporaryDirectory() as workdir:
-      state = jaxgan.train(config, workdir)
+      state = jaxgan.train(config, workdir).state
       text = pathlib.Path(workdir, "metrics.jsonl").read_text()
     rates = [json.loads(x)["steps_per_second"] for x in text.splitlines()]
     seconds[name] = 1 / max(rates)

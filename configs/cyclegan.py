@@ -6,7 +6,7 @@ Two generators and two PatchGANs, tied by a cycle: an image that is translated
 there and back should come back. The values are from the authors' code for
 PyTorch, at 256x256 with batches of one; see `jaxgan/data/presets.py` for the
 presets. Of MNIST -> USPS 83.7 % keep their digit, of USPS -> MNIST 91.0 %; see
-the README.
+docs/results/translation.md.
 """
 
 from ml_collections import ConfigDict

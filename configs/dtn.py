@@ -9,7 +9,7 @@ classifier of the source, which is trained first, once. For faces it is FaceNet,
 imported by `python -m jaxgan.import_torch --features=FILE --workdir=DIR` and
 named by --config.features.workdir=DIR. With the default, 81.7 % of the
 handwritten digits keep their label, in a minute and a half; MNIST -> USPS
-96.3 %, USPS -> MNIST 95.8 %; see the README.
+96.3 %, USPS -> MNIST 95.8 %; see docs/results/translation.md.
 """
 
 from ml_collections import ConfigDict

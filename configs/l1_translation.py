@@ -7,7 +7,7 @@ two of each; see `jaxgan/algorithms/l1_translation.py`. There is no canonical
 code: the loss is SimGAN's (Shrivastava et al. 2017,
 https://arxiv.org/abs/1612.07828), the optimizer's values are CycleGAN's. MNIST
 -> USPS takes 5 minutes on two CPU cores; 90.8 % of the digits keep their label,
-by a classifier of USPS. See the README for all losses.
+by a classifier of USPS. All losses: docs/results/translation.md.
 
 A preset is `<data>` or `<data>_<loss>`. Data: see `jaxgan/data/presets.py`.
 Losses: "minimax", "non_saturating" (the default), "least_squares" and

@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any
 
 import jax
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
 
-from jaxgan import errors
+from jaxgan import config_files, errors
+from jaxgan.api import Run, load
 from jaxgan.data import SIDES
 from jaxgan.engine import processes, startup
 from jaxgan.engine.workdir import write_error
@@ -24,16 +25,9 @@ from jaxgan.errors import (
   SaveError,
   first_line,
 )
-from jaxgan.evaluation.restored import RestoredRun, load
 
 # Each defines a flag of several commands, which may be imported together.
 _string = partial(flags.DEFINE_string, default=None, allow_override=True)
-config_flag = partial(
-  config_flags.DEFINE_config_file,
-  "config",
-  help_string="File of the run's config, and after a colon its preset.",
-  allow_override=True,
-)
 workdir_flag = partial(_string, "workdir", help="Folder of the run.")
 output_flag = partial(_string, "output")
 step_flag = partial(
@@ -70,9 +64,29 @@ data_path_flag = partial(
 )
 
 
+class _ConfigParser(flags.ArgumentParser):
+  def parse(self, argument: str) -> ConfigDict:
+    self.name = config_files.find(argument).name
+    return config_files.load(argument).lock()
+
+  def flag_type(self) -> str:
+    return "config"
+
+
+def config_flag() -> flags.FlagHolder:
+  """Defines the flag --config and those of its keys, and returns its holder."""
+  holder = config_flags.DEFINE_config_file(
+    "config",
+    help_string="Name or file of a config, and after a colon its preset.",
+    allow_override=True,
+  )
+  flags.FLAGS["config"].parser = _ConfigParser()
+  return holder
+
+
 def restore(
   workdir: str | None, step: str | None = None, data_path: str | None = None
-) -> RestoredRun:
+) -> Run:
   """Restores the run of the flags --workdir, --step and --data_path.
 
   Raises:
@@ -80,7 +94,7 @@ def restore(
   """
   if not workdir:
     raise InputError("give --workdir=DIR, the folder of a run")
-  run = load(pathlib.Path(workdir), step)
+  run = load(workdir, step)
   if data_path is not None:
     _move(run.config.data, data_path)
   return run
@@ -107,9 +121,7 @@ def training_workdir() -> pathlib.Path:
   """Returns --workdir; by default a folder of --config's name and preset."""
   if flags.FLAGS.workdir is not None:
     return pathlib.Path(flags.FLAGS.workdir)
-  file, _, preset = flags.FLAGS["config"].config_filename.partition(":")
-  name = pathlib.Path(file).stem
-  return pathlib.Path("runs", f"{name}_{preset}" if preset else name)
+  return pathlib.Path("runs", flags.FLAGS["config"].parser.name)
 
 
 def main(
@@ -133,7 +145,6 @@ def main(
   flags.DEFINE_bool("traceback", False, "Show where an error was raised.")
 
   def run(argv: list[str]) -> None:
-    logging.set_verbosity(logging.FATAL)  # errors are raised, too
     if len(argv) > 1 and not arguments:
       sys.exit(f"error: unknown argument {argv[1]!r}")
     startup.set_up()
@@ -216,13 +227,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
     if message is None or "--traceback" in argv:
       traceback.print_exc()
     sys.exit(f"error: {message}" if message else 1)
-  if "config" in flags.FLAGS:
-    if not flags.FLAGS.config:
-      sys.exit("error: give a config, such as --config=configs/wgan_gp.py")
-    try:
-      _ = flags.FLAGS.config.algorithm
-    except OSError as e:  # raised here by what stands for a config
-      sys.exit(f"error: {str(e).splitlines()[-1].strip()}")
+  if "config" in flags.FLAGS and not flags.FLAGS.config:
+    sys.exit("error: give a config, such as --config=configs/wgan_gp.py")
   return rest
 
 
@@ -236,8 +242,8 @@ def _explain_flags(error: Exception) -> str | None:
       return str(cause)
   for cause in chain:
     for frame, _ in traceback.walk_tb(cause.__traceback__):
-      if frame.f_globals["__name__"] == "config_config":
-        return None  # the library's name for a config file
+      if frame.f_globals["__name__"] == config_files.MODULE:
+        return None
   text = str(error).strip()
   # A locked config's message on an unknown key.
   key = re.match(r"""['"\\]+(\w+)['"\\]""", text)

@@ -1,8 +1,10 @@
 """The keys that all configs share, and their checks."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgan.checks import at_least, one_of, seed
@@ -108,6 +110,43 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
     for key in sorted({**old, **new})
     if key not in runtime and old.get(key) != new.get(key)
   ]
+
+
+def with_values(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
+  """Returns a config with other values, of keys such as "data.name".
+
+  A mapping replaces a whole entry.
+
+  Raises:
+    InputError: where there is no such key, or its values are of another type.
+  """
+  config = config.copy_and_resolve_references()
+  for key, value in values.items():
+    *parents, name = key.split(".")
+    entry = config
+    for parent in parents:
+      entry = entry.get(parent) if isinstance(entry, ConfigDict) else None
+    if not isinstance(entry, ConfigDict) or name not in entry:
+      near = difflib.get_close_matches(key, [*config, *flatten(config)], 1)
+      hint = f"; did you mean {near[0]!r}?" if near else ""
+      raise InputError(f"the config has no key {key!r}{hint}")
+    old, kind = entry[name], type(entry[name]).__name__
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(old, ConfigDict):
+      missing = {"name"} & set(old) - set(value if _has_keys(value) else ())
+      if not _has_keys(value) or missing:
+        raise InputError(f"{key} has keys: give {key}.KEY, or all of them")
+    elif value is None or isinstance(value, bool) != isinstance(old, bool):
+      raise InputError(f"{key}={value!r}: give a value of type {kind}")
+    try:
+      entry[name] = value
+    except TypeError as e:
+      raise InputError(f"{key}={value!r}: give a value of type {kind}") from e
+  return config
+
+
+def _has_keys(value: Any) -> bool:
+  return isinstance(value, (Mapping, ConfigDict))
 
 
 def has_schedule(config: ConfigDict) -> bool:

@@ -16,6 +16,8 @@ def check_game(game: Game) -> Game:
   Raises:
     GameError: naming the player and the contract.
   """
+  if not isinstance(game, Game):
+    raise GameError(f"{game!r} is no Game")
   players = {turn.player for turn in game.schedule}
   names = [turn.name or turn.player for turn in game.schedule]
   if twice := {name for name in names if names.count(name) > 1}:

@@ -1,14 +1,9 @@
 """Evaluates a trained run: `python -m jaxgan.evaluate --workdir=DIR`."""
 
-import pathlib
-import time
-
 from absl import flags
 
-from jaxgan import cli, evaluation
+from jaxgan import cli
 from jaxgan.engine.workdir import write_atomically
-from jaxgan.evaluation import EvaluationOptions, results
-from jaxgan.game import sampling_variables
 
 _WORKDIR = cli.workdir_flag()
 _STEP = cli.step_flag()
@@ -35,26 +30,17 @@ _BATCH_STATISTICS = flags.DEFINE_bool(
 
 def main() -> None:
   """Evaluates a run, prints its metrics and writes `evaluation.json`."""
-  start = time.time()
   run = cli.restore(_WORKDIR.value, _STEP.value, _DATA_PATH.value)
-  options = EvaluationOptions(
+  found = run.evaluate(
+    ema=_EMA.value,
     count=_SAMPLES.value,
     seed=_SEED.value,
     batch_statistics=_BATCH_STATISTICS.value,
     features=_FEATURES.value,
     max_real=_REAL.value,
   )
-  evaluate, protocol = evaluation.create(run.config, run.game, options)
-  protocol |= {
-    "step": int(run.state.step),
-    "ema": _EMA.value and run.config.ema_decay > 0,
-    "versions": results.versions(),
-  }
-  metrics = evaluate(sampling_variables(run.state, _EMA.value))
-  print(results.table(metrics, protocol))
-  print(results.summary(protocol))
-  text = results.to_json(metrics, protocol, time.time() - start)
-  write_atomically(pathlib.Path(_WORKDIR.value, "evaluation.json"), text)
+  print(found)
+  write_atomically(run.workdir / "evaluation.json", found.to_json())
 
 
 if __name__ == "__main__":

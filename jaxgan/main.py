@@ -29,7 +29,7 @@ def _connect() -> None:
 def main() -> None:
   """Trains the config of the flags."""
   preemption.leave_on_signals()
-  jaxgan.train(_CONFIG.value, cli.training_workdir())
+  jaxgan.train(_CONFIG.value, cli.training_workdir(), verbose=True)
 
 
 if __name__ == "__main__":

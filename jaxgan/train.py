@@ -30,19 +30,19 @@ def train(
   *,
   evaluator: Any = None,
   pretrained: Callable[[Any], Any] | None = None,
+  verbose: bool = False,
 ) -> TrainState:
   """Trains, from the newest checkpoint in `workdir` if there is one.
 
-  Of several processes, all call it; the first alone uses `workdir`.
-
   Args:
     config: see `jaxgan.config.shared_config`.
-    workdir: folder of the run; made if missing.
+    workdir: folder of the run, which of several processes the first uses.
     devices: to train on; by default all of all processes.
     evaluator: `check(config)` refuses a run that it cannot evaluate;
       `in_training(config, game)` returns `evaluate(variables) -> (scalars,
       score)`. The checkpoint with the lowest score is kept; None is no score.
     pretrained: returns the variables for a value of `Game.pretrained`.
+    verbose: prints the parameters, or the step from which the run goes on.
 
   Returns:
     The state after the last step, on one device or the host.
@@ -62,7 +62,6 @@ def train(
   processes.check_same(process, config.to_json())
   evaluator = evaluator if config.eval_every else None
   init_rng, *rngs = jax.random.split(jax.random.key(config.seed), 3)
-
   # Refusals come before data is read or anything is written.
   logs.import_wandb(config)
   init, template = algorithms.initial_state(config, game)
@@ -87,7 +86,8 @@ def train(
     restart = partial(checkpoints.restore_or, begin, template)
     state = state or restart()
     source = embed_once(config, game, source, state)
-    logs.print_start(workdir, state)
+    if verbose:
+      logs.print_start(workdir, state)
     loop = partial(
       _loop,
       config,

@@ -111,8 +111,8 @@ set_up() {
   local archive
   archive=$(mktemp -d)/jaxgan.tar.gz
   act tar --create --gzip --file="$archive" --directory="$here" --exclude=.git \
-    --exclude='__pycache__' jaxgan configs launch pyproject.toml README.md \
-    LICENSE &&
+    --exclude='__pycache__' jaxgan configs launch setup.py pyproject.toml \
+    README.md LICENSE &&
     act gcloud compute tpus tpu-vm scp "$archive" "$name:" --zone="$ZONE" \
       --worker=all &&
     on_all "mkdir -p jaxgan && tar xzf $(basename "$archive") -C jaxgan &&

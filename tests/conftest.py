@@ -1,5 +1,6 @@
 """Eight simulated devices, a compilation cache, and which tests are fast."""
 
+import functools
 import os
 import shutil
 import signal
@@ -20,10 +21,14 @@ os.environ["XDG_CACHE_HOME"] = str(SESSION / "cache")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from absl import logging  # noqa: E402
 from helpers.configs import small  # noqa: E402
 
 from jaxgan import train  # noqa: E402
-from jaxgan.engine import checkpoint  # noqa: E402
+from jaxgan.engine import checkpoint, startup  # noqa: E402
+
+# As above, and without a change of the allocator.
+startup.set_up = functools.partial(logging.set_verbosity, logging.FATAL)
 
 # The reasons for which a test is not fast.
 REASONS = ("slow", "oracle", "browser", "processes")
@@ -66,8 +71,8 @@ def trained():
   """
 
   def run(workdir):
-    state = train(small(workdir.name), workdir, jax.devices()[:4])
-    digest = checkpoint.digest(jax.device_get(state))
+    run = train(small(workdir.name), workdir, jax.devices()[:4])
+    digest = checkpoint.digest(jax.device_get(run.state))
     workdir.with_name(f"{workdir.name}.digest").write_text(digest)
 
   return lambda name: once(f"trained/{name}", run)

@@ -1,5 +1,8 @@
 """Losses and penalties are found by name, with constants of the config."""
 
+import re
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +10,9 @@ import pytest
 from helpers.configs import load_config, shrink
 from helpers.games import alone
 
-from jaxgan import models
+from jaxgan import algorithms, models, names
 from jaxgan.algorithms import create_train_state, gan
-from jaxgan.errors import InputError
+from jaxgan.errors import GameError, InputError
 from jaxgan.objectives import adversarial, losses, penalties
 
 REAL, FAKE = jnp.array([0.5, -2.0, 3.0]), jnp.array([1.5, 0.0, -1.0])
@@ -102,3 +105,94 @@ def test_a_network_is_called_by_its_entry_of_the_config():
     with pytest.raises(InputError, match=message):
       network = models.create("Critic", config, "critic_1")
       models.init(network, jax.random.key(0), jnp.zeros((1, 2)))
+
+
+OWN = """
+import jax.numpy as jnp
+from jaxgan.algorithms import gan
+from jaxgan.models.mlp import Critic as Own
+from jaxgan.objectives.losses import minimax
+
+def half(factor=0.5):
+  critic = lambda real, fake: factor * (fake - real).mean()
+  return minimax._replace(critic=critic)
+
+def flat(critic, real, fake, rng):
+  return jnp.zeros(())
+
+def create(config):
+  return gan.create(config)
+"""
+
+
+def test_parts_of_the_user(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "own_parts.py").write_text(OWN)
+  config = shrink(load_config("nsgan"))
+  config.algorithm = "own_parts.create"
+  config.loss = {"name": "own_parts.half", "factor": 0.25}
+  config.penalty = {"name": "own_parts.flat", "weight": 1.0}
+  config.critic.name = "own_parts.Own"
+  game = algorithms.create(config)
+  assert type(game.objective.critic).__name__ == "Critic"
+  assert game.objective.loss.critic(jnp.ones(2), jnp.full(2, 3.0)) == 0.5
+
+
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    ("own_two.none", "own_two.py has no 'none'"),
+    ("nowhere.x", "no nowhere.py in"),
+    ("__main__.x", "no __main__.py in"),
+    ("os.system", "no os.py in"),
+    ("stranger.f", "no stranger.py in"),
+    ("stranger.payload.f", "choose one of|no Critic in"),
+    ("..x", "choose one of|no Critic in"),
+    ("../own_two.f", "choose one of|no Critic in"),
+    ("random.f", "Python has another module 'random': rename the file"),
+  ],
+)
+def test_no_other_code_is_run(name, message, tmp_path, monkeypatch):
+  for file in ("stranger/payload.py", "stranger/__init__.py"):  # a run's folder
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("raise SystemExit('code of a stranger')")
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.delitem(sys.modules, "own_two", raising=False)
+  (tmp_path / "own_two.py").touch()
+  (tmp_path / "random.py").touch()
+  for key, change in (
+    ("algorithm", {"algorithm": name}),
+    ("loss.name", {"loss": {"name": name}}),
+    ("critic.name", {"critic.name": name}),
+  ):
+    config = shrink(load_config("nsgan"))
+    config.update_from_flattened_dict(change)
+    with pytest.raises(
+      InputError, match=f"{key}='{re.escape(name)}': {message}"
+    ):
+      algorithms.create(config)
+
+
+def test_kinds_of_the_user(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "own_three.py").write_text("def f(*_):\n  return 3\n")
+  for change, error, message in (
+    ({"algorithm": "own_three.f"}, GameError, "3 is no Game"),
+    ({"loss": {"name": "own_three.f"}}, InputError, "is no AdversarialLoss"),
+    ({"critic.name": "own_three.f"}, InputError, "is no class of Flax modules"),
+  ):
+    config = shrink(load_config("nsgan"))
+    config.update_from_flattened_dict(change)
+    with pytest.raises(error, match=message):
+      algorithms.create(config)
+
+
+def test_broken_code_of_the_user_is_read_again(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  file = tmp_path / "own_four.py"
+  file.write_text("1 / 0")
+  with pytest.raises(ZeroDivisionError):
+    names.own("key", "own_four.x")
+  file.write_text("x = 3")
+  assert names.own("key", "own_four.x") == 3

@@ -9,14 +9,14 @@ LIMITS = {
   "lines of train.py": 180,
   "lines of train_step.py": 150,
   "files from flag to gradient (WGAN-GP)": 8,
-  "lines from flag to gradient (WGAN-GP)": 920,
+  "lines from flag to gradient (WGAN-GP)": 923,
   "functions above 80 lines": 0,
   # Around a file and around a loss's result, which may be anything, and
   # around a call of JAX.
   "except clauses of AttributeError, KeyError, TypeError": 3,
   "except clauses of any exception": 12,
   "imports from one test file into another": 0,
-  "lines of jaxgan/": 13644,
+  "lines of jaxgan/": 14092,
 }
 
 

@@ -38,10 +38,10 @@ def assert_equal(a, b):
 
 
 def test_the_same_run_twice_is_the_same(tmp_path):
-  states = [train(small("gan"), tmp_path / name) for name in "ab"]
+  states = [train(small("gan"), tmp_path / name).state for name in "ab"]
   one, other = (checkpoint.digest(jax.device_get(s)) for s in states)
   assert one == other
-  other_seed = train(small("gan", seed=1), tmp_path / "c")
+  other_seed = train(small("gan", seed=1), tmp_path / "c").state
   assert checkpoint.digest(jax.device_get(other_seed)) != one
 
 
@@ -50,7 +50,7 @@ def test_two_steps_of_every_config(name, trained, tmp_path, capsys):
   config = small(name)
   run = trained(name)
   workdir = shutil.copytree(run, tmp_path / "run")
-  state = train(config, workdir, jax.devices()[:4])
+  state = train(config, workdir, jax.devices()[:4]).state
   out = capsys.readouterr().out
   assert "complete at step 2" in out
   # With a schedule, more steps would be refused.
@@ -79,7 +79,7 @@ def test_two_steps_of_every_config(name, trained, tmp_path, capsys):
 
 
 def test_ot_gan_of_points(tmp_path):
-  assert train(small("mixture", "grid_ot_gan"), tmp_path).step == 2
+  assert train(small("mixture", "grid_ot_gan"), tmp_path).state.step == 2
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_bfloat16_and_shard_map(tmp_path, monkeypatch, dtype, parallel):
 
   monkeypatch.setattr(devices_lib, "create", record)
   config = small("wgan_gp", dtype=dtype, parallel=parallel)
-  state = train(config, tmp_path)
+  state = train(config, tmp_path).state
   products = re.findall(r"stablehlo.dot_general.*", programs[0])
   assert products
   # Noise and the optimizer stay in float32.
@@ -121,30 +121,31 @@ def test_bfloat16_and_shard_map(tmp_path, monkeypatch, dtype, parallel):
   assert all(np.isfinite(row["critic/penalty"]) for row in rows(tmp_path))
 
 
-def readme_code(word, module):
-  """Executes the README's snippet with a word as if it stood in a module."""
-  readme = (ROOT / "README.md").read_text()
-  snippets = [x.split("```")[0] for x in readme.split("```python")[1:]]
+def code_of(page, word, module):
+  """Executes a page's snippet with a word as if it stood in a module."""
+  text = (ROOT / page).read_text()
+  snippets = [x.split("```")[0] for x in text.split("```python")[1:]]
   (code,) = (x for x in snippets if word in x)
   namespace = dict(vars(module))
   exec(code, namespace)
   return namespace[word]
 
 
-def test_the_game_that_the_readme_shows(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts/game.md"])
+def test_the_game_that_a_page_shows(page, tmp_path, monkeypatch):
   config = small("nsgan")
   gan = algorithms.create(config)
   critic = gan.objective.critic
-  game = readme_code("LSGAN", ot_gan)(
+  game = code_of(page, "LSGAN", ot_gan)(
     config, gan.optimizers, gan.generator, critic
   )
   monkeypatch.setattr(algorithms, "create", lambda config: game)
-  assert train(config, tmp_path).step == 2
+  assert train(config, tmp_path).state.step == 2
   assert {"critic/real", "generator/loss"} < set(rows(tmp_path)[-1])
 
 
-def test_the_objective_that_the_readme_adds(tmp_path, monkeypatch):
-  smoothed = readme_code("smoothed", losses)
+def test_the_objective_that_a_page_adds(tmp_path, monkeypatch):
+  smoothed = code_of("docs/concepts/game.md", "smoothed", losses)
   # At a real logit r: -0.9 log D - 0.1 log(1 - D).
   r, far = np.float32(1.3), np.float32(-100)
   d = 1 / (1 + np.exp(-r))
@@ -152,7 +153,8 @@ def test_the_objective_that_the_readme_adds(tmp_path, monkeypatch):
     smoothed.critic(r, far), -0.9 * np.log(d) - 0.1 * np.log(1 - d), rtol=1e-5
   )
   monkeypatch.setattr(losses, "smoothed", smoothed, raising=False)
-  assert train(small("nsgan", **{"loss.name": "smoothed"}), tmp_path).step == 2
+  config = small("nsgan", **{"loss.name": "smoothed"})
+  assert train(config, tmp_path).state.step == 2
 
 
 def test_resume_in_a_new_process_is_exact(tmp_path):
@@ -209,13 +211,13 @@ def test_resume_in_a_new_process_is_exact(tmp_path):
 def test_resume_of_translators_is_exact(name, values, tmp_path, capsys):
   # With a learning rate that falls in the second half.
   config = small(name, steps=4, checkpoint_every=2, **values)
-  straight = train(config, tmp_path)
+  straight = train(config, tmp_path).state
   found = rows(tmp_path)
   picture = tmp_path / "samples" / "00000004.png"
   pixels = picture.read_bytes()
   shutil.rmtree(tmp_path / "checkpoints" / "4")
   picture.unlink()
-  resumed = train(config, tmp_path)
+  resumed = train(config, tmp_path, verbose=True).state
   assert "at step 2" in capsys.readouterr().out
   assert_equal(straight, resumed)
   assert picture.read_bytes() == pixels
@@ -234,7 +236,7 @@ def test_a_workdir_in_use_is_refused(tmp_path):
   with used, pytest.raises(InputError, match="another run writes to it"):
     train(config, tmp_path)
   (tmp_path / "config.json").unlink()  # the checkpoints say that it is a run
-  assert train(config, tmp_path).step == 2
+  assert train(config, tmp_path).state.step == 2
 
 
 def test_another_config_is_refused(tmp_path):
@@ -246,7 +248,7 @@ def test_another_config_is_refused(tmp_path):
   with pytest.raises(InputError, match=r"critic.hidden \(\[16, 16\] -> \[8\]"):
     train(small("nsgan", **{"critic.hidden": (8,)}), tmp_path)
   # Run-time keys may change.
-  state = train(small("nsgan", steps=3, parallel="shard_map"), tmp_path)
+  state = train(small("nsgan", steps=3, parallel="shard_map"), tmp_path).state
   assert state.step == 3
   assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3]
 
@@ -339,7 +341,7 @@ def test_a_rollback_plays_on_with_other_noise(tmp_path, monkeypatch):
   game = with_methods(game, critic_loss=bad)
   monkeypatch.setattr(algorithms, "create", lambda config: game)
   config = small("nsgan", steps=4, checkpoint_every=2, nonfinite="rollback")
-  state = train(config, tmp_path)
+  state = train(config, tmp_path).state
   assert state.step == 4
   assert state.rollbacks == 1
   found = rows(tmp_path)
@@ -499,7 +501,7 @@ def test_a_signal_while_evaluating(tmp_path, number, status, at):
   assert checkpoint.saved_steps(tmp_path)[-1] == 2 * at
   assert scores.read(tmp_path) == ({2: 3.0} if at == 2 else {})
   # The same command goes on, and does not come back to that evaluation.
-  straight = train(config, tmp_path / "straight")
+  straight = train(config, tmp_path / "straight").state
   resumed = train_with(config, tmp_path, evaluator=Evaluator([1.0, 1.0]))
   assert_equal(straight, resumed)
   assert scores.read(tmp_path) == ({2: 3.0} if at == 2 else {4: 1.0})
@@ -527,8 +529,8 @@ def test_a_signal_between_evaluations_saves(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_killed_while_it_first_saves_it_begins_with_trained_weights(tmp_path):
   config = small("dtn")
-  whole = train(config, tmp_path / "whole")
+  whole = train(config, tmp_path / "whole").state
   folder = tmp_path / "run" / "checkpoints"
   (folder / "2.orbax-checkpoint-tmp-1").mkdir(parents=True)
   (folder / "002").mkdir()  # no step for the storage library
-  assert_equal(train(config, tmp_path / "run"), whole)
+  assert_equal(train(config, tmp_path / "run").state, whole)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxgan import data, xla_cpu
+from jaxgan import data, names, xla_cpu
 from jaxgan.contracts import check_game
 from jaxgan.errors import GameError, InputError
 from jaxgan.game import Batch, Game, ModelState, Params, TrainState
@@ -20,10 +20,14 @@ from jaxgan.game import Batch, Game, ModelState, Params, TrainState
 def create(config: ConfigDict) -> Game:
   """Returns the game of `jaxgan/algorithms/<config.algorithm>.py`.
 
+  An algorithm `MODULE.NAME` is a function of the user's; see `names.own`.
+
   Raises:
     InputError: where there is no such algorithm, or the config cannot work.
     GameError: where its schedule and its players do not fit.
   """
+  if create_own := names.own("algorithm", config.algorithm):
+    return check_game(create_own(config))
   path = f"{__name__}.{config.algorithm}"
   known = config.algorithm.isidentifier() and find_spec(path)
   module = import_module(path) if known else None
@@ -31,9 +35,9 @@ def create(config: ConfigDict) -> Game:
     modules = (
       import_module(f"{__name__}.{m.name}") for m in iter_modules(__path__)
     )
-    names = [m.__name__.split(".")[-1] for m in modules if hasattr(m, "create")]
+    known = [m.__name__.split(".")[-1] for m in modules if hasattr(m, "create")]
     raise InputError(
-      f"algorithm={config.algorithm!r}: choose one of {', '.join(names)}"
+      f"algorithm={config.algorithm!r}: choose one of {', '.join(known)}"
     )
   if hasattr(module, "default_config"):
     for key in module.default_config("outlines"):
@@ -55,7 +59,7 @@ def initial_state(
     game: its game.
 
   Returns:
-    A compiled `(rng, batch) -> TrainState`, and its `ShapeDtypeStruct`s.
+    A compiled `(rng, batch) -> TrainState`, and its shapes and dtypes.
 
   Raises:
     InputError: where networks and shapes do not go together.

@@ -4,15 +4,15 @@ import pathlib
 import shutil
 from collections.abc import Sequence
 
-from jaxgan import data
+from jaxgan import data, packaged
 from jaxgan.applications import demo_models
 from jaxgan.applications.demo_models import Entry
 from jaxgan.engine.files import new_folder
 from jaxgan.errors import InputError
 from jaxgan.evaluation import weights_only
+from jaxgan.names import own_files
 
-PACKAGE = pathlib.Path(__file__).parents[1]
-TEMPLATE = PACKAGE.parent / "launch" / "space"
+PACKAGE = packaged.PACKAGE
 
 
 def export(
@@ -25,12 +25,10 @@ def export(
   are examples only if they were chosen.
 
   Raises:
-    InputError: where the folder holds something or is part of what is copied,
-      or launch/space is missing.
+    InputError: where the folder holds something or is part of what is copied.
   """
-  if not TEMPLATE.is_dir():
-    raise InputError(f"no {TEMPLATE}: export from a checkout of jaxgan")
-  for source in (PACKAGE, TEMPLATE):
+  template = packaged.folder("launch/space")
+  for source in (PACKAGE, template):
     if folder.resolve().is_relative_to(source.resolve()):
       raise InputError(f"{folder} lies in {source}: give another --export")
   names = [entry.workdir.resolve().name for entry in entries]
@@ -39,8 +37,10 @@ def export(
       raise InputError(f"two runs are named {name}: rename the folder of one")
   with new_folder(folder, "--export") as partial:
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(TEMPLATE, partial, ignore=ignore, dirs_exist_ok=True)
+    shutil.copytree(template, partial, ignore=ignore, dirs_exist_ok=True)
     shutil.copytree(PACKAGE, partial / "jaxgan", ignore=ignore)
+    for file in {x for entry in entries for x in own_files(entry.run.config)}:
+      shutil.copy(file, partial)
     with (partial / "README.md").open("a") as card:
       for name, entry in zip(names, entries, strict=True):
         card.write(f"* `{name}`: {demo_models.describe(entry.run)}.\n")

@@ -63,13 +63,27 @@ def open_image(
         f"{name} has {image.width}x{image.height} pixels: give a side of at "
         f"most {largest}"
       )
-    image.load()  # a truncated file is noticed only here
-    ImageOps.exif_transpose(image, in_place=True)
   except (InputError, MemoryError):
     raise
   except Exception as e:  # decoders raise many kinds
     reason = "no image" if isinstance(e, UnidentifiedImageError) else e
     raise InputError(f"{name} is not a readable image: {reason}") from e
+  return normalise(image, name, channels)
+
+
+def normalise(image: Image.Image, name: str, channels: int = 0) -> Image.Image:
+  """Returns an image as `open_image` does, which may not be decoded yet.
+
+  Raises:
+    InputError: where it is truncated.
+  """
+  try:
+    image.load()  # a truncated file is noticed only here
+    image = ImageOps.exif_transpose(image)
+  except MemoryError:
+    raise
+  except Exception as e:
+    raise InputError(f"{name} is not a readable image: {e}") from e
   if image.mode.startswith("I"):  # 16 bits, which convert() would clip
     image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
   if image.has_transparency_data:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -112,6 +113,8 @@ class Stop(contextlib.AbstractContextManager):
   def _handle(self, number: int, _: Any) -> None:
     if number == signal.SIGINT:
       if self._interrupted:
+        if hasattr(sys, "ps1"):
+          raise KeyboardInterrupt  # a notebook, whose process goes on
         leave(INTERRUPTED, "interrupted again; checkpoints before are whole")
       self._interrupted = True
       # Not print, which may not interrupt itself.

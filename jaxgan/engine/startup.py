@@ -1,6 +1,7 @@
 """Settings of a process before it computes: flags, allocator, compile cache."""
 
 import ctypes
+import functools
 import hashlib
 import os
 import pathlib
@@ -9,16 +10,20 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 import jax
+from absl import logging
 
 _CACHE_BYTES = 2 << 30
 
 
+@functools.cache
 def set_up() -> None:
   """Makes the next start faster, and CPUs compute faster.
 
-  To be called once, before the first array is made. Where a plugin for a GPU
-  or TPU is installed, but none is to be used, set JAX_PLATFORMS=cpu.
+  To be called before the first array is made; again, it does nothing. Where a
+  plugin for a GPU or TPU is installed, but none is to be used, set
+  JAX_PLATFORMS=cpu.
   """
+  logging.set_verbosity(logging.FATAL)  # errors are raised, too
   if os.environ.get("JAX_PLATFORMS") == "cpu" or not _accelerated():
     _choose_kernels()
     if platform.libc_ver()[0] == "glibc":

@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxgan.evaluation.metrics.tables import Metric
 
@@ -18,7 +18,34 @@ def versions() -> dict[str, str]:
   }
 
 
-def table(metrics: Mapping[str, Metric], protocol: Mapping[str, Any]) -> str:
+class Results(NamedTuple):
+  """What an evaluation found; shows itself as a table.
+
+  Attributes:
+    metrics: by name, each with its value, that of real data beside it, and
+      whether lower is better.
+    protocol: what they depend on.
+    seconds: that it took.
+  """
+
+  metrics: dict[str, Metric]
+  protocol: dict[str, Any]
+  seconds: float
+
+  def __repr__(self) -> str:
+    return f"{_table(self.metrics, self.protocol)}\n{_summary(self.protocol)}"
+
+  def to_json(self) -> str:
+    """Returns the contents of a run's `evaluation.json`."""
+    contents = {
+      "metrics": {name: x._asdict() for name, x in self.metrics.items()},
+      "protocol": self.protocol,
+      "seconds": round(self.seconds, 1),
+    }
+    return json.dumps(contents, indent=2) + "\n"
+
+
+def _table(metrics: Mapping[str, Metric], protocol: Mapping[str, Any]) -> str:
   """Returns the metrics as lines of text."""
   counts = [protocol.get(key, "") for key in ("samples", "held_out")]
   width = max(22, *(len(name) + 1 for name in metrics))
@@ -34,7 +61,7 @@ def table(metrics: Mapping[str, Metric], protocol: Mapping[str, Any]) -> str:
   return "\n".join(lines)
 
 
-def summary(protocol: Mapping[str, Any]) -> str:
+def _summary(protocol: Mapping[str, Any]) -> str:
   """Returns the protocol as a sentence."""
   parts = [f"step {protocol['step']}"]
   if "samples" in protocol:
@@ -65,15 +92,3 @@ def summary(protocol: Mapping[str, Any]) -> str:
           "held-out ones"
         )
   return "; ".join(parts)
-
-
-def to_json(
-  metrics: Mapping[str, Metric], protocol: Mapping[str, Any], seconds: float
-) -> str:
-  """Returns the contents of a run's `evaluation.json`."""
-  contents = {
-    "metrics": {name: metric._asdict() for name, metric in metrics.items()},
-    "protocol": protocol,
-    "seconds": round(seconds, 1),
-  }
-  return json.dumps(contents, indent=2) + "\n"

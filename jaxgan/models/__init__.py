@@ -1,6 +1,7 @@
 """Networks: Flax modules named `Generator`, `Critic` or `Classifier`.
 
-`config.<player>.name` is a module of this package; all other keys of that entry
+`config.<player>.name` is a module of this package, or `MODULE.CLASS` of the
+user's (see `names.own`); all other keys of that entry
 are attributes of the network, which checks them where it uses them. Attributes
 with one meaning in all networks: `norm` and `axis`, see `norms.normalize`;
 `spectral_norm`, whether each layer has spectral norm 1; `minibatch`, kernels
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from jaxgan import names
 from jaxgan.errors import InputError
 
 
@@ -42,7 +44,9 @@ def create(
   arguments |= attrgetter(player)(config).to_dict()
   name = arguments.pop("name")
   path = f"jaxgan.models.{name}"
-  network = None
+  network = names.own(f"{player}.name", name)
+  if network and not issubclass(type(network), type(nn.Module)):
+    raise InputError(f"{player}.name={name!r} is no class of Flax modules")
   if name.isidentifier() and find_spec(path):
     network = getattr(import_module(path), kind, None)
   if network is None:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from jaxgan import models
 from jaxgan.checks import one_of
+from jaxgan.errors import InputError
 from jaxgan.game import Metrics, ModelState, Params
 from jaxgan.names import named
 from jaxgan.objectives import losses, penalties
@@ -93,6 +94,8 @@ def create(
   """
   loss = named(losses, "loss", config.loss)
   loss = loss() if callable(loss) else loss  # one with constants
+  if not isinstance(loss, losses.AdversarialLoss):
+    raise InputError(f"loss.name={config.loss.name!r} is no AdversarialLoss")
   penalty = config.penalty.to_dict()
   weight = penalty.pop("weight")
   penalty = penalty["name"] and named(penalties, "penalty", penalty)

@@ -40,7 +40,7 @@ def _between(real: Array, fake: Array, rng: Array) -> Array:
 
 
 def wgan_gp(critic: CriticFn, real: Array, fake: Array, rng: Array) -> Array:
-  """E (|grad D(x)| - 1)^2 on lines between real and generated examples.
+  """E `(|grad D(x)| - 1)^2` on lines between real and generated examples.
 
   Gulrajani et al. 2017 (arXiv:1704.00028), eq. 3.
   """
@@ -49,7 +49,7 @@ def wgan_gp(critic: CriticFn, real: Array, fake: Array, rng: Array) -> Array:
 
 
 def dragan(critic: CriticFn, real: Array, fake: Array, rng: Array) -> Array:
-  """E (|grad D(x)| - 1)^2 around real examples.
+  """E `(|grad D(x)| - 1)^2` around real examples.
 
   Kodali et al. 2017 (arXiv:1705.07215), algorithm 1, as their code has it:
   x = real + e d with d = 0.5 std(batch) u, where u ~ U(0, 1) is drawn for
@@ -70,7 +70,7 @@ def dragan(critic: CriticFn, real: Array, fake: Array, rng: Array) -> Array:
 
 
 def r1(critic: CriticFn, real: Array, fake: Array, rng: Array) -> Array:
-  """E |grad D(x)|^2 / 2 on real examples.
+  """E `|grad D(x)|^2` / 2 on real examples.
 
   Mescheder et al. 2018 (arXiv:1801.04406), eq. 9, gamma being the weight.
   """
@@ -79,7 +79,7 @@ def r1(critic: CriticFn, real: Array, fake: Array, rng: Array) -> Array:
 
 
 def r2(critic: CriticFn, real: Array, fake: Array, rng: Array) -> Array:
-  """E |grad D(x)|^2 / 2 on generated examples (the same, eq. 10)."""
+  """E `|grad D(x)|^2` / 2 on generated examples (the same, eq. 10)."""
   del real, rng
   return 0.5 * _squared_norms(critic, fake).mean()
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from jaxgan.data import mixtures
 from jaxgan.data.mixtures import Mixture
 from jaxgan.data.pixels import to_uint8
+from jaxgan.errors import InputError
 
 _TITLE = 16  # pixels
 _GAP = 4
@@ -49,8 +50,20 @@ def grid(
 
   Small images are enlarged by a whole factor to 64 pixels or more. By default
   the grid is nearly square.
+
+  Raises:
+    InputError: where they are no such images, or of different sizes.
   """
-  pixels = to_uint8(np.asarray(images))
+  if isinstance(images, Sequence) and len(set(map(np.shape, images))) > 1:
+    raise InputError("images of different shapes do not make a grid")
+  pixels = np.asarray(images)
+  whole = pixels.dtype.kind in "iub" and pixels.dtype != np.uint8
+  if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or whole:
+    raise InputError(
+      f"{pixels.dtype} of shape {pixels.shape}: give uint8, or floats in "
+      "[-1, 1], of shape [B, H, W, 1] or [B, H, W, 3]"
+    )
+  pixels = to_uint8(pixels)
   count, height, width, _ = pixels.shape
   scale = max(1, -(-64 // height))
   pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)

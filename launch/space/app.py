@@ -3,14 +3,11 @@
 import pathlib
 import sys
 
-from absl import logging
-
 from jaxgan.applications import demo_models, demo_page
 from jaxgan.engine import startup
 from jaxgan.errors import InputError
 
 if __name__ == "__main__":
-  logging.set_verbosity(logging.ERROR)
   startup.set_up()
   runs = pathlib.Path(__file__).parent / "runs"
   workdirs = [x.parent for x in sorted(runs.glob("*/run.json"))]

@@ -231,7 +231,7 @@ def test_weight_0_removes_a_gradient():
 def test_the_feature_net_is_what_it_was(tmp_path):
   config = shrink(load_config("dtn"))
   config.update(steps=3, eval_every=0)
-  state = train(config, tmp_path)
+  state = train(config, tmp_path).state
   params, model_state = classifiers.weights_of(
     Pretrained(config.features.network, (16, 16, 1), str(feature_net()), None)
   )
@@ -262,7 +262,7 @@ def test_a_first_checkpoint_that_was_cut_short(tmp_path):
   (tmp_path / "config.json").touch()
   config = shrink(load_config("dtn"))
   config.update(steps=1, eval_every=0)
-  state = train(config, tmp_path)
+  state = train(config, tmp_path).state
   params, _ = classifiers.weights_of(
     Pretrained(config.features.network, (16, 16, 1), str(feature_net()), None)
   )
@@ -382,7 +382,8 @@ def test_the_default_trains_a_classifier_once(tmp_path, monkeypatch, capsys):
   # It is not needed again, nor for use.
   folder.rename(tmp_path / "gone")
   config.steps = 2
-  assert train(config, tmp_path / "first").step == 2
+  run = train(config, tmp_path / "first", verbose=True)
+  assert run.state.step == 2
   assert "resuming" in capsys.readouterr().out
 
 
@@ -438,7 +439,7 @@ def test_the_digits_of_the_paper(tmp_path, monkeypatch):
   config.generator.width = config.critic.width = 4
   config.features.network.widths = (4, 4, 4)
   config.data.source.name, config.data.target.name = "street", "postal"
-  state = train(config, tmp_path / "run")
+  state = train(config, tmp_path / "run").state
   assert not state.halted
   # Its net has learned from the images of the extra split.
   (folder,) = (

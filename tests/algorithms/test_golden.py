@@ -57,7 +57,7 @@ def values(name: str, workdir: pathlib.Path) -> dict[str, float]:
         del optimizer[key]
       optimizer.name = "sgd"
       optimizer.learning_rate = 0.01
-  state = train(config, workdir, jax.devices()[:1])
+  state = train(config, workdir, jax.devices()[:1]).state
   found = {}
   for line in (workdir / "metrics.jsonl").read_text().splitlines():
     row = json.loads(line)

@@ -483,7 +483,7 @@ def test_images_of_a_folder_are_published_if_they_were_chosen(tmp_path, capsys):
     demo_models.load(given, examples="nowhere")
 
 
-def test_an_export_overwrites_nothing(runs, tmp_path, monkeypatch):
+def test_an_export_overwrites_nothing(runs, tmp_path):
   entries = demo_models.load([str(runs / "nsgan")])
   (tmp_path / "file").touch()
   with pytest.raises(InputError, match="give another --export"):
@@ -492,6 +492,3 @@ def test_an_export_overwrites_nothing(runs, tmp_path, monkeypatch):
   with pytest.raises(InputError, match="lies in .*jaxgan: give another"):
     export_space.export(entries, inside)
   assert not inside.exists()
-  monkeypatch.setattr(export_space, "TEMPLATE", tmp_path / "none")
-  with pytest.raises(InputError, match="from a checkout of jaxgan"):
-    export_space.export(entries, tmp_path / "space")

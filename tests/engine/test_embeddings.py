@@ -70,7 +70,7 @@ def test_the_run_is_the_same_as_if_computed_anew(
       monkeypatch.setattr(
         sys.modules["jaxgan.train"], "embed_once", lambda _, game, x, state: x
       )
-    state = train(config, tmp_path / name, jax.devices()[:1])
+    state = train(config, tmp_path / name, jax.devices()[:1]).state
     digests.append(checkpoint.digest(jax.device_get(state)))
   assert len(set(digests)) == 1
 

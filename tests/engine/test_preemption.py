@@ -65,6 +65,16 @@ def test_a_second_ctrl_c_ends_at_once():
   assert len(done.stderr.strip().splitlines()) == 2
 
 
+def test_a_second_ctrl_c_leaves_a_notebook_its_process():
+  done = subprocess.run(
+    [sys.executable, "-c", f"import sys\nsys.ps1 = 'In: '{TWICE}"],
+    capture_output=True,
+    text=True,
+  )
+  assert "KeyboardInterrupt" in done.stderr
+  assert "interrupted again" not in done.stderr
+
+
 @pytest.mark.parametrize(("number", "kind", "status"), SIGNALS)
 def test_a_signal_cuts_an_evaluation_short(number, kind, status):
   reached = []

@@ -135,7 +135,7 @@ def test_evaluation_does_not_change_training(tmp_path, monkeypatch):
     train(
       small("nsgan", steps=4, eval_every=every, eval_samples=40),
       tmp_path / str(every),
-    )
+    ).state
     for every in (0, 2)
   ]
   digests = {checkpoint.digest(jax.device_get(state)) for state in states}

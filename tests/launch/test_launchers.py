@@ -155,7 +155,12 @@ def test_tpu_gets_the_flags_as_they_are(cloud):
   arguments = (worker / "jaxgan" / "arguments").read_text().splitlines()
   assert arguments == ["-m", "jaxgan.main", "--coordinator=auto", *FLAGS]
   assert (worker / "installed").read_text().split()[-2:] == ["jax[tpu]", "."]
-  for name in ("pyproject.toml", "configs/gan.py", "jaxgan/main.py"):
+  for name in (
+    "setup.py",
+    "pyproject.toml",
+    "configs/gan.py",
+    "jaxgan/main.py",
+  ):
     assert (worker / "jaxgan" / name).exists()
   process.terminate()
   status, output = cloud.end(process)

@@ -1,0 +1,109 @@
+"""README and docs: links, commands and configs that they name exist."""
+
+import functools
+import re
+import shlex
+
+import pytest
+from helpers.environment import ROOT
+from helpers.runs import command
+from ml_collections import ConfigDict
+
+from jaxgan import config_files
+
+PAGES = sorted(
+  path.relative_to(ROOT)
+  for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+  if "_build" not in path.parts
+)
+
+
+def text_of(page):
+  return (ROOT / page).read_text()
+
+
+def blocks(page):
+  """The lines of a page: `(language, line)`, None outside of code."""
+  language = None
+  for line in text_of(page).splitlines():
+    if line.startswith("```"):
+      language = line.strip("`") if language is None else None
+    else:
+      yield language, line
+
+
+def shell_lines(page):
+  """The commands in a page's blocks without a language, each as words."""
+  lines = "\n".join(line for language, line in blocks(page) if language == "")
+  for line in lines.replace("\\\n", " ").splitlines():
+    for part in re.split(r"&&|\|", re.sub(r"\s#.*|^#.*", "", line)):
+      if re.match(r"\s*(python -m jaxgan\.|jaxgan )", part):
+        yield shlex.split(part)
+
+
+def commands(page):
+  """The commands of jaxgan in a page: `(command, arguments)`."""
+  for words in shell_lines(page):
+    if words[0] == "python":
+      yield words[2].removeprefix("jaxgan."), words[3:]
+    elif words[1] != "COMMAND":
+      yield {"train": "main"}.get(words[1], words[1]), words[2:]
+
+
+def keys(config, prefix=""):
+  """All keys of a config, such as "data" and "data.path"."""
+  for key, value in config.items():
+    yield prefix + key
+    if isinstance(value, ConfigDict):
+      yield from keys(value, f"{prefix}{key}.")
+
+
+@functools.cache
+def flags_of(name, folder):
+  result = command(name, "--helpfull", cwd=folder)
+  return set(re.findall(r"--(?:\[no\])?(\w+)", result.stdout))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  return tmp_path_factory.mktemp("help")
+
+
+def test_the_readme_is_short():
+  assert (ROOT / "README.md").stat().st_size <= 8192
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page):
+  text = re.sub(r"```.*?```", "", text_of(page), flags=re.S)
+  links = re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", text)
+  for link in (x or y for x, y in links):
+    if not re.match(r"https?:|#", link):
+      path, _, anchor = link.partition("#")
+      assert (ROOT / page.parent / path).exists(), link
+      assert not anchor, f"{link}: link to pages, whose headings may change"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_lines_are_short(page):
+  for _, line in blocks(page):
+    free = line.startswith(("|", "![")) or "](" in line
+    assert len(line) <= 84 or free, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_commands_have_the_flags_and_configs_they_name(page, folder):
+  for name, arguments in commands(page):
+    config = next((x for x in arguments if x.startswith("--config=")), "")
+    config = config.removeprefix("--config=")
+    known = config_files.load(config) if config.strip(".") else None
+    for argument in arguments:
+      flag, _, value = argument.partition("=")
+      if flag.startswith("--config.") and known:
+        assert flag.removeprefix("--config.") in keys(known), argument
+      elif flag.startswith("--") and not flag.startswith("--config."):
+        name_of_flag = flag.removeprefix("--")
+        allowed = flags_of(name, folder)
+        assert name_of_flag.removeprefix("no") in allowed or (
+          name_of_flag in allowed
+        ), argument
