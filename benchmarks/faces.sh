@@ -2,7 +2,8 @@
 # On two CPU cores, faces of 64x64 by DCGAN, WGAN and WGAN-GP, avatars by DCGAN,
 # avatars of faces by DTN, CycleGAN and the one-sided L1 model, and facades of
 # 128x128 by Pix2Pix and CycleGAN. Then it evaluates them in the features of
-# FaceNet, which knows faces but no facades, draws and compares.
+# FaceNet, the facades in those of a classifier of CIFAR-10 (TFDS_DATA_DIR says
+# where that is), as an FID of so few needs few features; draws and compares.
 #
 #   benchmarks/faces.sh FACES AVATARS FACENET FACADES [FOLDER]
 #
@@ -12,7 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 faces=$1 avatars=$2 weights=$3 facades=$4 runs=${5:-runs/faces}
-facenet="${runs%/}_facenet"
+facenet="${runs%/}_facenet" cifar10="${runs%/}_cifar10"
 
 for folder in "$faces" "$avatars" "$facades"; do
   [[ -d $folder/train && -d $folder/test ]] || {
@@ -27,13 +28,16 @@ test -d "$facenet" ||
 train() {  # name, config:preset, further overrides
   python -m jaxgan.main --config="configs/${2/:/.py:}" --workdir="$runs/$1" \
     "${@:3}"
-  # Where there are so many, more than the 512 features of which a covariance is.
+}
+
+evaluate() {  # name; more samples than FaceNet's 512 features
   python -m jaxgan.evaluate --workdir="$runs/$1" --features="$facenet" \
     --samples=905
 }
 
 sample() {  # name, config:preset, folder of images
   train "$1" "$2" --config.data.path="$3"
+  evaluate "$1"
   for kind in grid interpolation neighbours; do
     python -m jaxgan.sample --workdir="$runs/$1" --kind="$kind" \
       --features="$facenet" --output="$runs/${1}_$kind.png"
@@ -45,6 +49,7 @@ sample() {  # name, config:preset, folder of images
 translate() {  # name, config:preset, further overrides
   train "$@" --config.data.source.path="$faces/train" \
     --config.data.target.path="$avatars/train"
+  evaluate "$1"
 }
 
 build() {  # name, config:preset, further overrides
@@ -52,6 +57,7 @@ build() {  # name, config:preset, further overrides
   train "$@" --config.data.path="$facades/train" \
     --config.data.image_size=128 --config.data.margin=15 \
     --config.generator.width=32 --config.critic.width=32
+  python -m jaxgan.evaluate --workdir="$runs/$1" --features="$cifar10"
 }
 
 sample dcgan_faces dcgan:faces "$faces/train"
@@ -62,7 +68,9 @@ sample dcgan_avatars dcgan:faces "$avatars/train"
 translate dtn dtn:faces --config.features.workdir="$facenet"
 translate cyclegan cyclegan:faces
 translate l1_translation l1_translation:faces
-build pix2pix pix2pix:facades --config.generator.downs=7 --config.steps=20000
+python -m jaxgan.main --config=configs/classifier.py:cifar10 \
+  --workdir="$cifar10"
+build pix2pix pix2pix:facades --config.generator.downs=7 --config.steps=12000
 build cyclegan_facades cyclegan:facades --config.generator.blocks=6 \
   --config.steps=2500
 

@@ -120,19 +120,23 @@ def trained(
 
 
 def check_run(
-  workdir: pathlib.Path, run: RestoredRun, shape: tuple[int, ...]
+  workdir: pathlib.Path,
+  run: RestoredRun,
+  shape: tuple[int, ...],
+  resized: bool = False,
 ) -> None:
   """Refuses a run that is of no classifier for images of a shape.
 
-  FaceNet is for faces of any size.
+  FaceNet is for faces of any size, and others are if the images are `resized`.
   """
   if run.config.algorithm != "classifier":
     raise InputError(
       f"{workdir} is a run of {run.config.algorithm!r}, not of a classifier"
     )
   trained_shape = data.example_shape(run.config.data)
-  any_size = run.config.classifier.name == "facenet"
-  if shape != trained_shape and not (any_size and shape[-1] == 3):
+  any_size = resized or run.config.classifier.name == "facenet"
+  same_channels = shape[-1] == trained_shape[-1]
+  if shape != trained_shape and not (any_size and same_channels):
     raise InputError(
       f"the classifier in {workdir} is for images of shape "
       f"{list(trained_shape)}, not {list(shape)}"

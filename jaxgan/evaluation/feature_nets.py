@@ -118,8 +118,11 @@ def from_classifier(
   Raises:
     InputError: see `classifiers.check_run`.
   """
-  check_run(workdir, run, data.example_shape(config))
+  shape, own_shape = (data.example_shape(x) for x in (config, run.config.data))
+  check_run(workdir, run, shape, resized=True)
   net = untrained(run.config)
+  if shape != own_shape:
+    net = net._replace(resizer=f"linear to {own_shape[0]}x{own_shape[1]}")
   if config.name != run.config.data.name:
     net = net._replace(classes=0)  # of labels with another meaning
   return with_variables(net, sampling_variables(run.state))

@@ -89,9 +89,21 @@ def test_batches_of_any_size_agree(workdir):
   np.testing.assert_allclose(part, whole[:3], rtol=1e-4, atol=1e-5)
 
 
-def test_a_net_for_another_shape_is_refused(workdir):
-  with pytest.raises(InputError, match=r"\[16, 16, 1\], not \[32, 32, 1\]"):
-    feature_nets.create(data_config("mnist"), features=str(workdir))
+def test_images_of_another_size_are_resized(workdir):
+  small = data.create(data_config("digits"))[np.arange(40)]["image"]
+  large = small.repeat(2, axis=1).repeat(2, axis=2)
+  found = []
+  for preset, images in (("digits", small), ("mnist", large)):
+    net = feature_nets.create(data_config(preset), features=str(workdir))
+    found.append(np.asarray(net.apply(net.variables, images)[1]).argmax(1))
+  assert (found[0] == found[1]).mean() > 0.9
+  assert net.resizer == "linear to 16x16"
+  assert net.classes == 0
+
+
+def test_a_net_for_other_channels_is_refused(workdir):
+  with pytest.raises(InputError, match=r"\[16, 16, 1\], not \[32, 32, 3\]"):
+    feature_nets.create(data_config("cifar10"), features=str(workdir))
 
 
 def test_labels_of_other_data_are_not_counted(workdir):
