@@ -2,13 +2,10 @@
 
 from setuptools import find_packages, setup
 
-BESIDE = ("configs", "launch/space")
+BESIDE = {"jaxgan.configs": "configs", "jaxgan.launch.space": "launch/space"}
 
 setup(
-  packages=[
-    *find_packages(include=["jaxgan*"]),
-    *(f"jaxgan.{x.replace('/', '.')}" for x in BESIDE),
-  ],
-  package_dir={f"jaxgan.{x.replace('/', '.')}": x for x in BESIDE},
+  packages=[*find_packages(include=["jaxgan*"]), *BESIDE],
+  package_dir=BESIDE,
   package_data={"jaxgan": ["py.typed"], "jaxgan.launch.space": ["*"]},
 )

@@ -1,4 +1,4 @@
-"""What a notebook needs: `train`, `load` and what a trained run can do."""
+"""Trains and loads runs, and samples, translates and evaluates by them."""
 
 import dataclasses
 import os
@@ -164,8 +164,7 @@ def train(
     pretrained=classifiers.weights_of,
     verbose=verbose,
   )
-  game = algorithms.create(config)
-  return Run(pathlib.Path(workdir), config, game, state)
+  return Run(pathlib.Path(workdir), config, algorithms.create(config), state)
 
 
 def load(workdir: str | os.PathLike[str], step: str | int | None = None) -> Run:

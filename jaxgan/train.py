@@ -36,7 +36,7 @@ def train(
 
   Args:
     config: see `jaxgan.config.shared_config`.
-    workdir: folder of the run, which of several processes the first uses.
+    workdir: folder of the run; of several processes the first alone uses it.
     devices: to train on; by default all of all processes.
     evaluator: `check(config)` refuses a run that it cannot evaluate;
       `in_training(config, game)` returns `evaluate(variables) -> (scalars,

@@ -19,7 +19,7 @@ def versions() -> dict[str, str]:
 
 
 class Results(NamedTuple):
-  """What an evaluation found; shows itself as a table.
+  """The metrics of an evaluation and their protocol, printed as a table.
 
   Attributes:
     metrics: by name, each with its value, that of real data beside it, and

@@ -1,11 +1,11 @@
 """Networks: Flax modules named `Generator`, `Critic` or `Classifier`.
 
 `config.<player>.name` is a module of this package, or `MODULE.CLASS` of the
-user's (see `names.own`); all other keys of that entry
-are attributes of the network, which checks them where it uses them. Attributes
-with one meaning in all networks: `norm` and `axis`, see `norms.normalize`;
-`spectral_norm`, whether each layer has spectral norm 1; `minibatch`, kernels
-and dims of a `MinibatchDiscrimination`, or None; `kernel_init`, see
+user's (see `names.own`); all other keys of that entry are attributes of the
+network, which checks them where it uses them. Attributes with one meaning in
+all networks: `norm` and `axis`, see `norms.normalize`; `spectral_norm`, whether
+each layer has spectral norm 1; `minibatch`, kernels and dims of a
+`MinibatchDiscrimination`, or None; `kernel_init`, see
 `layers.conv.initializer`; and `dtype`, of the arithmetic.
 """
 
@@ -45,7 +45,8 @@ def create(
   name = arguments.pop("name")
   path = f"jaxgan.models.{name}"
   network = names.own(f"{player}.name", name)
-  if network and not issubclass(type(network), type(nn.Module)):
+  fits = isinstance(network, type) and issubclass(network, nn.Module)
+  if network and not fits:
     raise InputError(f"{player}.name={name!r} is no class of Flax modules")
   if name.isidentifier() and find_spec(path):
     network = getattr(import_module(path), kind, None)
