@@ -15,7 +15,6 @@ from scipy import signal
 
 from jaxgan import algorithms, data, evaluation, train
 from jaxgan.data.order import shuffled_indices
-from jaxgan.errors import InputError
 from jaxgan.evaluation import (
   EvaluationOptions,
   feature_nets,
@@ -333,10 +332,10 @@ def test_evaluation_by_the_command(tmp_path, trained):
     "sample", f"--workdir={tmp_path}/run", "--output=x.png", cwd=tmp_path
   )
   assert "jaxgan.translate" in result.stderr
-  config.data.image_size = 32  # for which that classifier is not
-  with pytest.raises(InputError, match="not"):
-    evaluation.create(
-      config,
-      algorithms.create(config),
-      EvaluationOptions(features=str(tmp_path / "classifier")),
-    )
+  config.data.image_size = 32  # that classifier reads 16x16
+  _, protocol = evaluation.create(
+    config,
+    algorithms.create(config),
+    EvaluationOptions(features=str(tmp_path / "classifier")),
+  )
+  assert protocol["resizer"] == "linear to 16x16"
