@@ -148,7 +148,7 @@ def compare(
   peaks = [turn["peak"] for turn in turns["jaxgan"]]
   gflops = facts["jaxgan"]["gflops"]
   figures = {
-    "row": name,
+    "run": name,
     **facts["jaxgan"],
     "peak": median(peaks),
     "share": median(
@@ -219,7 +219,7 @@ def main() -> None:
       flush=True,
     )
     if args.json:
-      args.json.write_text(json.dumps(rows, indent=2) + "\n")
+      args.json.write_text(json.dumps([{"runs": rows}], indent=2) + "\n")
 
 
 if __name__ == "__main__":

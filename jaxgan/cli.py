@@ -26,6 +26,7 @@ from jaxgan.errors import (
   first_line,
 )
 
+flags.disclaim_key_flags()  # what is defined here is the command's
 # Each defines a flag of several commands, which may be imported together.
 _string = partial(flags.DEFINE_string, default=None, allow_override=True)
 workdir_flag = partial(_string, "workdir", help="Folder of the run.")
@@ -81,6 +82,7 @@ def config_flag() -> flags.FlagHolder:
     allow_override=True,
   )
   flags.FLAGS["config"].parser = _ConfigParser()
+  flags.declare_key_flag("config")
   return holder
 
 
@@ -141,7 +143,6 @@ def main(
     connect: called before JAX looks for devices.
     workdir: returns the folder for `error.log`, where errors in the code go.
   """
-  flags.disclaim_key_flags()  # the next one is the command's
   flags.DEFINE_bool("traceback", False, "Show where an error was raised.")
 
   def run(argv: list[str]) -> None:

@@ -8,7 +8,8 @@ from jaxgan.engine.workdir import write_atomically
 from jaxgan.errors import InputError
 
 _OUTPUT = cli.output_flag(
-  help="Page to write, or with .png its curves.", default="comparison.html"
+  help="Page to write; with .png its curves, with .json its figures.",
+  default="comparison.html",
 )
 
 
@@ -17,11 +18,13 @@ def main(*folders: str) -> None:
   if not folders:
     raise InputError("give the folders of runs")
   output = pathlib.Path(_OUTPUT.value)
-  if output.suffix not in (".html", ".png"):
-    raise InputError(f"output={output}: give a name that ends in .html or .png")
+  forms = {".html": report.page, ".png": report.curves, ".json": report.figures}
+  if output.suffix not in forms:
+    raise InputError(
+      f"output={output}: give a name that ends in {', '.join(forms)}"
+    )
   entries = report.read_all(folders)
-  write = report.curves if output.suffix == ".png" else report.page
-  content = write(entries)
+  content = forms[output.suffix](entries)
   output.parent.mkdir(parents=True, exist_ok=True)
   write_atomically(output, content)
   for title, table in report.tables(entries):

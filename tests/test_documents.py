@@ -1,8 +1,10 @@
 """README and docs: links, commands and configs that they name exist."""
 
 import functools
+import json
 import re
 import shlex
+import sys
 
 import pytest
 from helpers.environment import ROOT
@@ -107,3 +109,56 @@ def test_commands_have_the_flags_and_configs_they_name(page, folder):
         assert name_of_flag.removeprefix("no") in allowed or (
           name_of_flag in allowed
         ), argument
+
+
+@pytest.fixture(scope="module")
+def tables():
+  sys.path.append(str(ROOT / "docs"))
+  yield pytest.importorskip("tables")
+  sys.path.remove(str(ROOT / "docs"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_tables_are_those_of_their_files(page, tables):
+  assert tables.filled(text_of(page)) == text_of(page), (
+    "python docs/tables.py fills them"
+  )
+
+
+def test_every_command_has_its_flags_in_the_reference():
+  found = re.findall(
+    r"<!-- flags: (\w+)", text_of("docs/reference/commands.md")
+  )
+  files = (ROOT / "jaxgan").glob("[!_]*.py")
+  assert set(found) == {
+    path.stem for path in files if "\n  cli.main(" in path.read_text()
+  }
+
+
+def test_a_table_of_figures(tables, tmp_path, monkeypatch):
+  runs = [
+    {"run": "a_0", "seconds": 90, "FID": 1.23456, "note": "by eye"},
+    {"run": "a_1", "seconds": 90, "FID": 2, "note": None},
+    {"run": "b", "steps": 12345, "FID": 0.00012345},
+  ]
+  (tmp_path / "x.json").write_text(json.dumps([{"runs": runs}]))
+  monkeypatch.setattr(tables, "DOCS", tmp_path)
+  spec = "<!-- figures: x.json\nrows:{}\ncolumns: {} -->\n{}<!-- end -->"
+
+  def rows(*of):
+    text = tables.filled(spec.format(*of, "old"))
+    assert "old" not in text
+    return re.findall(r"^\|.*", text, re.MULTILINE)
+
+  assert rows("a_* = all; b", "seconds = time; FID; steps; note") == [
+    "|  | time | FID | steps | note |",
+    "| --- | --- | --- | --- | --- |",
+    "| all | 2 min | 1.62 (1.23 to 2) |  | by eye |",
+    "| b |  | 0.000123 | 12,345 |  |",
+  ]
+  by_metric = rows("FID", "b = B;\n  a_0")
+  assert by_metric[::2] == ["|  | B | a_0 |", "| FID | 0.000123 | 1.23 |"]
+  for wrong in (("FID", "c"), ("KID", "b"), ("d", "b")):
+    with pytest.raises(LookupError):
+      rows(*wrong)

@@ -248,6 +248,30 @@ img {{ max-width: 100%; }}
 """
 
 
+def figures(entries: Sequence[Entry]) -> str:
+  """Returns the figures of runs, by protocol, as JSON.
+
+  A row of real images follows the runs of each protocol. Where data lie on this
+  machine is left out, as a protocol does.
+  """
+  groups = []
+  for group in protocols(entries):
+    runs = [
+      {
+        "run": entry.name,
+        "steps": entry.evaluation["protocol"].get("step"),
+        "seconds": round(_seconds(entry.rows)) or None,
+        "parameters": entry.parameters,
+        **{name: _value(entry, name) for name in _metrics(entry)},
+      }
+      for entry in group
+    ]
+    real = {n: _value(group[0], n, "real") for n in _metrics(group[0])}
+    runs.append({"run": "real, held out", **real})
+    groups.append({"protocol": _protocol(group[0]), "runs": runs})
+  return json.dumps(groups, indent=2) + "\n"
+
+
 def _table(table: Sequence[Sequence[str]]) -> str:
   def row(cells: Sequence[str], tag: str = "td") -> str:
     cells = (f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)

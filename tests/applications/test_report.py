@@ -174,6 +174,24 @@ def test_the_page_stands_alone(workdir):
   assert "http" not in page
 
 
+def test_figures_are_the_values_of_each_protocol(workdir):
+  found = entries(workdir, evaluation(), evaluation())
+  stranger = evaluation()
+  stranger["protocol"]["samples"] = 3
+  unevaluated = found[0]._replace(name="x", evaluation={})
+  found += [found[0]._replace(name="y", evaluation=stranger), unevaluated]
+  first, second = json.loads(report.figures(found))
+  assert first["protocol"]["samples"] != second["protocol"]["samples"] == 3
+  assert not any("path" in key for key in first["protocol"])
+  *runs, real = first["runs"]
+  assert [run["run"] for run in runs] == [entry.name for entry in found[:2]]
+  for name, metric in evaluation()["metrics"].items():
+    assert runs[0][name] == metric["value"]
+    assert real[name] == metric["real"]
+  assert runs[0]["parameters"] == found[0].parameters
+  assert [run["run"] for run in second["runs"]] == ["y", real["run"]]
+
+
 def test_curves_are_those_of_the_page(workdir):
   found = entries(workdir, evaluation(), evaluation())
   curves = base64.b64encode(report.curves(found)).decode()

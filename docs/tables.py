@@ -1,0 +1,127 @@
+"""Fills the tables of docs/ from what wrote them: `python docs/tables.py`.
+
+A table stands between two comments, of which the first says what it shows. One
+of figures:
+
+  <!-- figures: results/faces.json
+  rows: seconds = time; FaceNet-FID
+  columns: dcgan_faces = DCGAN; wgan_* = WGAN, all seeds; real, held out = real
+  -->
+  <!-- end -->
+
+The file is one of `jaxgan compare RUNS --output=FILE.json`, or a list of groups
+in that form: `{"runs": [{"run": NAME, METRIC: VALUE, ...}, ...]}`. Rows are
+runs and columns metrics, or the other way round; a name with * stands for all
+that match, whose mean, lowest and highest are shown. And one of the flags of a
+command, as its --help has them:
+
+  <!-- flags: sample -->
+  <!-- end -->
+"""
+
+import fnmatch
+import json
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+DOCS = pathlib.Path(__file__).parent
+_FIGURES = re.compile(
+  r"(<!-- figures: (\S+)\s+rows:(.*?)\s+columns:(.*?)\s*-->\n).*?<!-- end -->",
+  re.DOTALL,
+)
+_FLAGS = re.compile(r"(<!-- flags: (\w+) -->\n).*?<!-- end -->", re.DOTALL)
+
+
+def filled(text: str) -> str:
+  """Returns a page with its tables made anew.
+
+  Raises:
+    LookupError: where a table names a run or a metric that its file lacks.
+  """
+  return _FLAGS.sub(_fill_flags, _FIGURES.sub(_fill_figures, text))
+
+
+def _fill_figures(match: re.Match[str]) -> str:
+  head, file, *names = match.groups()
+  groups = json.loads((DOCS / file).read_text())
+  runs = [run for group in groups for run in group["runs"]]
+  rows, columns = (
+    [[part.strip() for part in name.split("=")] for name in text.split(";")]
+    for text in names
+  )
+  down = bool(_matching(runs, rows[0][0]))  # runs are the rows
+  lines = [["", *(column[-1] for column in columns)]]
+  for row in rows:
+    pairs = ((row[0], x[0]) if down else (x[0], row[0]) for x in columns)
+    cells = [_cell(runs, *pair) for pair in pairs]
+    if not any(cells):
+      raise LookupError(f"{file}: no {row[0]}")
+    lines.append([row[-1], *cells])
+  return _table(head, lines)
+
+
+def _matching(
+  runs: Sequence[Mapping[str, Any]], pattern: str
+) -> list[Mapping[str, Any]]:
+  return [run for run in runs if fnmatch.fnmatchcase(run["run"], pattern)]
+
+
+def _cell(runs: Sequence[Mapping[str, Any]], pattern: str, metric: str) -> str:
+  """Returns a metric of the runs of this name, "" where they have none."""
+  found = _matching(runs, pattern)
+  if not found:
+    raise LookupError(f"no run {pattern}")
+  values = [run[metric] for run in found if run.get(metric) is not None]
+  if len(values) < 2:
+    return _show(values[0], metric) if values else ""
+  mean, low, high = (
+    _show(x, metric)
+    for x in (sum(values) / len(values), min(values), max(values))
+  )
+  return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def _show(value: float | str, metric: str) -> str:
+  if isinstance(value, str):
+    return value
+  if metric == "seconds":
+    return f"{round(value / 60)} min"
+  return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
+def _fill_flags(match: re.Match[str]) -> str:
+  head, command = match.groups()
+  # Its status is 1, as that of --help.
+  result = subprocess.run(
+    [sys.executable, "-m", f"jaxgan.{command}", "--helpxml"],
+    stdout=subprocess.PIPE,
+  )
+  lines = [["flag", "default", ""]]
+  for flag in ElementTree.fromstring(result.stdout).iter("flag"):
+    if flag.findtext("key") == "yes":
+      name, default = flag.findtext("name"), flag.findtext("default")
+      no = "[no]" if flag.findtext("type") == "bool" else ""
+      shown = "" if default in ("", "[]") else f"`{default}`"
+      meaning, *_ = flag.findtext("meaning", "").split(";\n")
+      lines.append([f"`--{no}{name}`", shown, meaning.replace("<", "\\<")])
+  return _table(head, lines)
+
+
+def _table(head: str, lines: Sequence[Sequence[str]]) -> str:
+  rows = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+  rows.insert(1, ["---"] * len(rows[0]))
+  table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+  return f"{head}\n{table}\n\n<!-- end -->"
+
+
+if __name__ == "__main__":
+  for path in sorted(DOCS.rglob("*.md")):
+    before = path.read_text()
+    if (after := filled(before)) != before:
+      path.write_text(after)
+      print(f"filled {path}", file=sys.stderr)
