@@ -3,53 +3,21 @@
 import functools
 import json
 import re
-import shlex
 import sys
 
 import pytest
+from helpers.documents import (
+  PAGES,
+  blocks,
+  commands,
+  inline_commands,
+  text_of,
+)
 from helpers.environment import ROOT
 from helpers.runs import command
 from ml_collections import ConfigDict
 
 from jaxgan import config_files
-
-PAGES = sorted(
-  path.relative_to(ROOT)
-  for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
-  if "_build" not in path.parts
-)
-
-
-def text_of(page):
-  return (ROOT / page).read_text()
-
-
-def blocks(page):
-  """The lines of a page: `(language, line)`, None outside of code."""
-  language = None
-  for line in text_of(page).splitlines():
-    if line.startswith("```"):
-      language = line.strip("`") if language is None else None
-    else:
-      yield language, line
-
-
-def shell_lines(page):
-  """The commands in a page's blocks without a language, each as words."""
-  lines = "\n".join(line for language, line in blocks(page) if language == "")
-  for line in lines.replace("\\\n", " ").splitlines():
-    for part in re.split(r"&&|\|", re.sub(r"\s#.*|^#.*", "", line)):
-      if re.match(r"\s*(python -m jaxgan\.|jaxgan )", part):
-        yield shlex.split(part)
-
-
-def commands(page):
-  """The commands of jaxgan in a page: `(command, arguments)`."""
-  for words in shell_lines(page):
-    if words[0] == "python":
-      yield words[2].removeprefix("jaxgan."), words[3:]
-    elif words[1] != "COMMAND":
-      yield {"train": "main"}.get(words[1], words[1]), words[2:]
 
 
 def keys(config, prefix=""):
@@ -95,7 +63,7 @@ def test_lines_are_short(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_commands_have_the_flags_and_configs_they_name(page, folder):
-  for name, arguments in commands(page):
+  for name, arguments in (*commands(page), *inline_commands(page)):
     config = next((x for x in arguments if x.startswith("--config=")), "")
     config = config.removeprefix("--config=")
     known = config_files.load(config) if config.strip(".") else None

@@ -5,6 +5,7 @@ import sys
 from unittest import mock
 
 import pytest
+from helpers.environment import ROOT
 
 
 def import_torch_fidelity():
@@ -23,3 +24,13 @@ def import_torch_fidelity():
   finally:
     for name in stand_ins:
       del sys.modules[name]
+
+
+def import_facenet():
+  """Returns `benchmarks/peer_facenet.py`; skips without its package."""
+  pytest.importorskip("torch")
+  if importlib.util.find_spec("facenet_pytorch") is None:
+    pytest.skip("needs facenet-pytorch")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("peer_facenet")

@@ -1,14 +1,13 @@
 """FaceNet against the published PyTorch network, and as the net of a DTN."""
 
 import re
-from importlib import import_module, util
 
 import jax
 import numpy as np
 import pytest
 from helpers.configs import load_config, shrink
-from helpers.environment import ROOT
 from helpers.games import first_of, loss_of, start, weights
+from helpers.oracles import import_facenet
 from helpers.torch_networks import randomised, saved
 
 from jaxgan import algorithms
@@ -28,11 +27,7 @@ PEOPLE = 11
 @pytest.fixture(scope="module")
 def published():
   """The network of the package facenet-pytorch, with random weights."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(str(ROOT / "benchmarks"))
-    peer = import_module("peer_facenet")
-  if util.find_spec("facenet_pytorch") is None:
-    pytest.skip("needs facenet-pytorch")
+  peer = import_facenet()
   return randomised(peer.create(classify=True, num_classes=PEOPLE)).eval()
 
 
