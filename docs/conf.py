@@ -1,5 +1,7 @@
 """The site: `pip install -e '.[docs]'`, then `make -C docs html`."""
 
+import socket
+
 import jaxgan
 
 project = "jaxgan"
@@ -10,6 +12,7 @@ extensions = [
   "sphinx.ext.autodoc",
   "sphinx.ext.napoleon",
   "sphinx.ext.viewcode",
+  "sphinx-mathjax-offline",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
@@ -31,3 +34,18 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_default_options = {"members": True}
+
+# Links into the references of other projects need their indices.
+try:
+  socket.create_connection(("docs.python.org", 443), timeout=5).close()
+except OSError:
+  print("no network: names of other projects are not linked")
+else:
+  extensions.append("sphinx.ext.intersphinx")
+  intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+    "jax": ("https://docs.jax.dev/en/latest", None),
+    "flax": ("https://flax.readthedocs.io/en/latest", None),
+    "optax": ("https://optax.readthedocs.io/en/latest", None),
+  }
