@@ -25,12 +25,12 @@ def own(key: str, name: str) -> Any | None:
   Raises:
     InputError: where there is no such file, or no such name in it.
   """
-  module, _, attribute = name.partition(".")
-  if not (module.isidentifier() and attribute.isidentifier()):
+  file = _own_file(name)
+  if file is None:
     return None
-  file = pathlib.Path.cwd() / f"{module}.py"
+  module, attribute = name.split(".")
   if not file.is_file():
-    raise InputError(f"{key}={name!r}: no {module}.py in {file.parent}")
+    raise InputError(f"{key}={name!r}: no {file.name} in {file.parent}")
   loaded = sys.modules.get(module)
   if loaded is None:
     spec = spec_from_file_location(module, file)
@@ -56,9 +56,14 @@ def own_files(config: Mapping[str, Any]) -> set[pathlib.Path]:
     for key, entry in config.items()
     if key != "data" and isinstance(entry, ConfigDict) and "name" in entry
   ]
-  return {
-    pathlib.Path.cwd() / f"{x.split('.')[0]}.py" for x in names if "." in x
-  }
+  return {file for file in map(_own_file, names) if file}
+
+
+def _own_file(name: str) -> pathlib.Path | None:
+  module, _, attribute = name.partition(".")
+  if module.isidentifier() and attribute.isidentifier():
+    return pathlib.Path.cwd() / f"{module}.py"
+  return None
 
 
 def named(module: ModuleType, key: str, entry: Any) -> Any:

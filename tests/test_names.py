@@ -136,6 +136,10 @@ def test_parts_of_the_user(tmp_path, monkeypatch):
   game = algorithms.create(config)
   assert type(game.objective.critic).__name__ == "Critic"
   assert game.objective.loss.critic(jnp.ones(2), jnp.full(2, 3.0)) == 0.5
+  assert names.own_files(config) == {tmp_path / "own_parts.py"}
+  config.algorithm, config.loss.name = "gan", "../up.half"
+  config.penalty.name = config.critic.name = "os.path.join"
+  assert names.own_files(config) == set()
 
 
 @pytest.mark.parametrize(

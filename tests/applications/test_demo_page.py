@@ -492,3 +492,13 @@ def test_an_export_overwrites_nothing(runs, tmp_path):
   with pytest.raises(InputError, match="lies in .*jaxgan: give another"):
     export_space.export(entries, inside)
   assert not inside.exists()
+
+
+def test_an_export_takes_the_users_files_along(runs, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  code = "from jaxgan.objectives.losses import minimax as half"
+  pathlib.Path("own_loss.py").write_text(code)
+  (entry,) = demo_models.load([str(runs / "nsgan")])
+  entry.run.config.loss.name = "own_loss.half"
+  export_space.export([entry], tmp_path / "space")
+  assert (tmp_path / "space/own_loss.py").read_text() == code
