@@ -91,7 +91,9 @@ def _show(value: float | str, metric: str) -> str:
     return value
   if metric == "seconds":
     return f"{round(value / 60)} min"
-  return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+  if isinstance(value, int):
+    return f"{value:,}"
+  return f"{value:#.3g}".removesuffix(".")
 
 
 def _fill_flags(match: re.Match[str]) -> str:

@@ -107,7 +107,7 @@ def test_every_command_has_its_flags_in_the_reference():
 def test_a_table_of_figures(tables, tmp_path, monkeypatch):
   runs = [
     {"run": "a_0", "seconds": 90, "FID": 1.23456, "note": "by eye"},
-    {"run": "a_1", "seconds": 90, "FID": 2, "note": None},
+    {"run": "a_1", "seconds": 90, "FID": 2.0, "note": None},
     {"run": "b", "steps": 12345, "FID": 0.00012345},
   ]
   (tmp_path / "x.json").write_text(json.dumps([{"runs": runs}]))
@@ -122,7 +122,7 @@ def test_a_table_of_figures(tables, tmp_path, monkeypatch):
   assert rows("a_* = all; b", "seconds = time; FID; steps; note") == [
     "|  | time | FID | steps | note |",
     "| --- | --- | --- | --- | --- |",
-    "| all | 2 min | 1.62 (1.23 to 2) |  | by eye |",
+    "| all | 2 min | 1.62 (1.23 to 2.00) |  | by eye |",
     "| b |  | 0.000123 | 12,345 |  |",
   ]
   by_metric = rows("FID", "b = B;\n  a_0")
