@@ -67,7 +67,7 @@ python -m jaxgan.compare "$runs"/wgan*_faces --output="$runs/curves.png"
 sample dcgan_avatars dcgan:faces "$avatars/train"
 translate dtn dtn:faces --config.features.workdir="$facenet"
 translate cyclegan cyclegan:faces
-translate l1_translation l1_translation:faces
+translate l1_translation l1_translation:faces --config.steps=10000
 python -m jaxgan.main --config=configs/classifier.py:cifar10 \
   --workdir="$cifar10"
 build pix2pix pix2pix:facades --config.generator.downs=7 --config.steps=12000

@@ -93,7 +93,7 @@ def _show(value: float | str, metric: str) -> str:
     return f"{round(value / 60)} min"
   if isinstance(value, int):
     return f"{value:,}"
-  return f"{value:#.3g}".removesuffix(".")
+  return f"{value:#.3g}".removesuffix(".") if value else "0"
 
 
 def _fill_flags(match: re.Match[str]) -> str:
