@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # On two CPU cores, faces of 64x64 by DCGAN, WGAN and WGAN-GP, avatars by DCGAN,
-# avatars of faces by DTN, CycleGAN and the one-sided L1 model, and facades of
-# 128x128 by Pix2Pix and CycleGAN. Then it evaluates them in the features of
-# FaceNet, the facades in those of a classifier of CIFAR-10 (TFDS_DATA_DIR says
-# where that is), as an FID of so few needs few features; draws and compares.
+# avatars of faces by DTN, CycleGAN and the one-sided L1 model, facades of
+# 128x128 by Pix2Pix and CycleGAN, and CIFAR-10 (TFDS_DATA_DIR says where that
+# is) by DCGAN and WGAN-GP. Then it evaluates the faces in the features of
+# FaceNet, the others in those of a classifier of CIFAR-10, as an FID of few
+# facades needs few features; draws and compares.
 #
 #   benchmarks/faces.sh FACES AVATARS FACENET FACADES [FOLDER]
 #
@@ -52,6 +53,12 @@ translate() {  # name, config:preset, further overrides
   evaluate "$1"
 }
 
+cifar10() {  # name, config:preset, further overrides
+  train "$@"
+  python -m jaxgan.evaluate --workdir="$runs/$1" --features="$cifar10"
+  python -m jaxgan.sample --workdir="$runs/$1" --output="$runs/$1.png"
+}
+
 build() {  # name, config:preset, further overrides
   # Half the published width, 128x128, read at 143x143.
   train "$@" --config.data.path="$facades/train" \
@@ -70,8 +77,12 @@ translate cyclegan cyclegan:faces
 translate l1_translation l1_translation:faces --config.steps=10000
 python -m jaxgan.main --config=configs/classifier.py:cifar10 \
   --workdir="$cifar10"
+cifar10 dcgan_cifar10 dcgan:cifar10 --config.steps=4775
+narrow="(32, 32, 32, 32)"
+cifar10 wgan_gp_cifar10 wgan_gp:cifar10 --config.steps=1200 \
+  --config.generator.widths="$narrow" --config.critic.widths="$narrow"
 build pix2pix pix2pix:facades --config.generator.downs=7 --config.steps=12000
 build cyclegan_facades cyclegan:facades --config.generator.blocks=6 \
-  --config.steps=2500
+  --config.steps=1600
 
 python -m jaxgan.compare "$runs"/*/ --output="$runs/comparison.html"

@@ -29,7 +29,8 @@ def _connect() -> None:
 def main() -> None:
   """Trains the config of the flags."""
   preemption.leave_on_signals()
-  jaxgan.train(_CONFIG.value, cli.training_workdir(), verbose=True)
+  run = jaxgan.train(_CONFIG.value, cli.training_workdir(), verbose=True)
+  print(f"samples, curves and metrics are in {run.workdir}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def own(key: str, name: str) -> Any | None:
     return None
   module, attribute = name.split(".")
   if not file.is_file():
-    raise InputError(f"{key}={name!r}: no {file.name} in {file.parent}")
+    raise InputError(
+      f"{key}={name!r}: no {file.name} in {file.parent}: start where it lies"
+    )
   loaded = sys.modules.get(module)
   if loaded is None:
     spec = spec_from_file_location(module, file)

@@ -44,6 +44,7 @@ def test_commands_of_a_page(page, tmp_path, trained):
     changes = CHANGES.get(module, lambda values: [])(values)
     result = command(module, *arguments, *changes, cwd=tmp_path)
     assert result.returncode == 0, (module, arguments, result.stderr)
+    assert module != "main" or "metrics are in runs/" in result.stdout
     for key in {"output", "export"} & set(values):
       assert (tmp_path / values[key]).exists()
 

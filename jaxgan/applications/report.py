@@ -251,10 +251,16 @@ img {{ max-width: 100%; }}
 def figures(entries: Sequence[Entry]) -> str:
   """Returns the figures of runs, by protocol, as JSON.
 
-  A row of real images follows the runs of each protocol. Where data lie on this
-  machine is left out, as a protocol does.
+  A row of real images follows the runs of each protocol. Where data lie is left
+  out, as from a protocol; runs that are not evaluated are, with a warning.
+
+  Raises:
+    InputError: where none is evaluated.
   """
   groups = []
+  for entry in entries:
+    if not _metrics(entry):
+      _warn(f"{entry.name} is left out: jaxgan evaluate has not seen it")
   for group in protocols(entries):
     runs = [
       {
@@ -269,6 +275,8 @@ def figures(entries: Sequence[Entry]) -> str:
     real = {n: _value(group[0], n, "real") for n in _metrics(group[0])}
     runs.append({"run": "real, held out", **real})
     groups.append({"protocol": _protocol(group[0]), "runs": runs})
+  if not groups:
+    raise InputError("none of the runs is evaluated: jaxgan evaluate does that")
   return json.dumps(groups, indent=2) + "\n"
 
 

@@ -62,7 +62,9 @@ def paths(root: str | os.PathLike[str]) -> list[pathlib.Path]:
     and not any(x.startswith(".") for x in p.relative_to(folder).parts)
   )
   if not files:
-    raise InputError(f"no images ({', '.join(SUFFIXES)}) below {folder}")
+    raise InputError(
+      f"no images ({', '.join(SUFFIXES)}) below {folder}: give another"
+    )
   return files
 
 

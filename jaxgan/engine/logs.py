@@ -150,10 +150,10 @@ def print_complete(
 ) -> None:
   """Prints that a run is complete, and how a longer one is trained."""
   longer = (
-    "a longer run needs another --workdir, as its learning rate follows a "
+    "a longer run needs another workdir, as its learning rate follows a "
     "schedule over config.steps"
     if has_schedule(config)
-    else f"to train longer, give --config.steps a value above {step}"
+    else f"to train longer, set config.steps above {step}"
   )
   print(f"{workdir} is complete at step {step}; {longer}")
 

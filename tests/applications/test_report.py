@@ -174,7 +174,7 @@ def test_the_page_stands_alone(workdir):
   assert "http" not in page
 
 
-def test_figures_are_the_values_of_each_protocol(workdir):
+def test_figures_are_the_values_of_each_protocol(workdir, capsys):
   found = entries(workdir, evaluation(), evaluation())
   stranger = evaluation()
   stranger["protocol"]["samples"] = 3
@@ -190,6 +190,9 @@ def test_figures_are_the_values_of_each_protocol(workdir):
     assert real[name] == metric["real"]
   assert runs[0]["parameters"] == found[0].parameters
   assert [run["run"] for run in second["runs"]] == ["y", real["run"]]
+  assert "warning: x is left out" in capsys.readouterr().err
+  with pytest.raises(InputError, match="none of the runs is evaluated"):
+    report.figures([unevaluated])
 
 
 def test_curves_are_those_of_the_page(workdir):
