@@ -35,17 +35,19 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_default_options = {"members": True}
 
-# Links into the references of other projects need their indices.
-try:
-  socket.create_connection(("docs.python.org", 443), timeout=5).close()
-except OSError:
-  print("no network: names of other projects are not linked")
-else:
-  extensions.append("sphinx.ext.intersphinx")
-  intersphinx_mapping = {
-    "python": ("https://docs.python.org/3", None),
-    "numpy": ("https://numpy.org/doc/stable", None),
-    "jax": ("https://docs.jax.dev/en/latest", None),
-    "flax": ("https://flax.readthedocs.io/en/latest", None),
-    "optax": ("https://optax.readthedocs.io/en/latest", None),
-  }
+# Names of other projects are linked to their references, where those can be
+# reached.
+extensions.append("sphinx.ext.intersphinx")
+intersphinx_mapping = {}
+for name, host, path in (
+  ("python", "docs.python.org", "3"),
+  ("numpy", "numpy.org", "doc/stable"),
+  ("jax", "docs.jax.dev", "en/latest"),
+  ("flax", "flax.readthedocs.io", "en/latest"),
+  ("optax", "optax.readthedocs.io", "en/latest"),
+):
+  try:
+    socket.create_connection((host, 443), timeout=3).close()
+    intersphinx_mapping[name] = (f"https://{host}/{path}", None)
+  except OSError:
+    print(f"{host} cannot be reached: names of {name} are not linked")

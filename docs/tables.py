@@ -30,11 +30,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 DOCS = pathlib.Path(__file__).parent
+_END = r"(?:(?!<!--).)*<!-- end -->"  # the table's own
 _FIGURES = re.compile(
-  r"(<!-- figures: (\S+)\s+rows:(.*?)\s+columns:(.*?)\s*-->\n).*?<!-- end -->",
+  r"(<!-- figures: (\S+)\s+rows:(.*?)\s+columns:(.*?)\s*-->\n)" + _END,
   re.DOTALL,
 )
-_FLAGS = re.compile(r"(<!-- flags: (\w+) -->\n).*?<!-- end -->", re.DOTALL)
+_FLAGS = re.compile(r"(<!-- flags: (\w+) -->\n)" + _END, re.DOTALL)
 
 
 def filled(text: str) -> str:
@@ -48,36 +49,44 @@ def filled(text: str) -> str:
 
 def _fill_figures(match: re.Match[str]) -> str:
   head, file, *names = match.groups()
-  groups = json.loads((DOCS / file).read_text())
-  runs = [run for group in groups for run in group["runs"]]
+  groups = [group["runs"] for group in json.loads((DOCS / file).read_text())]
   rows, columns = (
     [[part.strip() for part in name.split("=")] for name in text.split(";")]
     for text in names
   )
-  down = bool(_matching(runs, rows[0][0]))  # runs are the rows
-  lines = [["", *(column[-1] for column in columns)]]
-  for row in rows:
-    pairs = ((row[0], x[0]) if down else (x[0], row[0]) for x in columns)
-    cells = [_cell(runs, *pair) for pair in pairs]
-    if not any(cells):
-      raise LookupError(f"{file}: no {row[0]}")
-    lines.append([row[-1], *cells])
-  return _table(head, lines)
+  down = bool(_matching(groups, rows[0][0]))  # runs are the rows
+  cells = [
+    [_cell(groups, *((r[0], c[0]) if down else (c[0], r[0]))) for c in columns]
+    for r in rows
+  ]
+  for names, lines in (rows, cells), (columns, zip(*cells, strict=True)):
+    for name, line in zip(names, lines, strict=True):
+      if not any(line):
+        raise LookupError(f"{file}: nothing of {name[0]!r}")
+  titled = [[row[-1], *line] for row, line in zip(rows, cells, strict=True)]
+  return _table(head, [["", *(column[-1] for column in columns)], *titled])
 
 
 def _matching(
-  runs: Sequence[Mapping[str, Any]], pattern: str
+  groups: Sequence[Sequence[Mapping[str, Any]]], pattern: str
 ) -> list[Mapping[str, Any]]:
-  return [run for run in runs if fnmatch.fnmatchcase(run["run"], pattern)]
+  """Returns the runs of a name, which must be in one group."""
+  found = [
+    [run for run in group if fnmatch.fnmatchcase(run["run"], pattern)]
+    for group in groups
+  ]
+  if sum(map(bool, found)) > 1:
+    raise LookupError(f"{pattern!r} stands in groups that do not compare")
+  return next(filter(None, found), [])
 
 
-def _cell(runs: Sequence[Mapping[str, Any]], pattern: str, metric: str) -> str:
+def _cell(
+  groups: Sequence[Sequence[Mapping[str, Any]]], pattern: str, metric: str
+) -> str:
   """Returns a metric of the runs of this name, "" where they have none."""
-  found = _matching(runs, pattern)
-  if not found:
-    raise LookupError(f"no run {pattern}")
-  values = [run[metric] for run in found if run.get(metric) is not None]
-  if len(values) < 2:
+  values = [run.get(metric) for run in _matching(groups, pattern)]
+  values = [value for value in values if value is not None]
+  if len(set(values)) < 2:
     return _show(values[0], metric) if values else ""
   mean, low, high = (
     _show(x, metric)

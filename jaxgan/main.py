@@ -30,7 +30,7 @@ def main() -> None:
   """Trains the config of the flags."""
   preemption.leave_on_signals()
   run = jaxgan.train(_CONFIG.value, cli.training_workdir(), verbose=True)
-  print(f"samples, curves and metrics are in {run.workdir}")
+  print(f"what it made is in {run.workdir}")
 
 
 if __name__ == "__main__":

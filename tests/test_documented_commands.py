@@ -4,6 +4,7 @@ Words in capitals stand for the reader's files: here, images of noise. Sets that
 would be downloaded, too, are replaced by those.
 """
 
+import importlib
 import re
 import shutil
 
@@ -28,29 +29,31 @@ AT_HAND = {*builtin.names(), "folder", "pairs", "unpaired", "outlines"}
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_commands_of_a_page(page, tmp_path, trained):
-  for name in ("configs", "pretrained"):
-    (tmp_path / name).symlink_to(ROOT / name)
+  (tmp_path / "configs").symlink_to(ROOT / "configs")
+  shutil.copytree(ROOT / "pretrained", tmp_path / "pretrained")
   write_images(tmp_path / "noise/a", 36, (64, 32))
+  makes_runs = False
   for module, arguments in documents.commands(page):
+    makes_runs |= module in ("main", "import_torch")
     flags = [x.removeprefix("--").partition("=")[::2] for x in arguments]
     values = dict(flags)
     for key, value in flags:
-      if not value:  # a run that `compare` is given
+      if key in arguments:  # a run that `compare` is given
         provide_run(tmp_path / key, trained)
-      elif key == "workdir" and module not in ("main", "import_torch"):
+      elif key == "workdir" and not makes_runs:
         provide_run(tmp_path / value, trained)
       elif key not in ("output", "export"):
         provide_files(tmp_path, value)
     changes = CHANGES.get(module, lambda values: [])(values)
     result = command(module, *arguments, *changes, cwd=tmp_path)
     assert result.returncode == 0, (module, arguments, result.stderr)
-    assert module != "main" or "metrics are in runs/" in result.stdout
+    assert module != "main" or "what it made is in runs/" in result.stdout
     for key in {"output", "export"} & set(values):
       assert (tmp_path / values[key]).exists()
 
 
 def provide_run(workdir, trained):
-  """Makes a run, unless a command before has made it."""
+  """Makes a run that the commands of a page do not make."""
   if not workdir.exists():
     known = (ROOT / "configs" / f"{workdir.name}.py").exists()
     shutil.copytree(trained(workdir.name if known else "dcgan"), workdir)
@@ -72,8 +75,8 @@ def provide_files(folder, value):
 def weights(path):
   """Writes weights of published networks, at random."""
   torch = pytest.importorskip("torch")
-  networks = pytest.importorskip("helpers.torch_networks")
   if path.suffix == ".pth":
+    networks = importlib.import_module("helpers.torch_networks")
     networks.saved(networks.ResNet(networks.INSTANCE, width=64), path)
     return
   state = import_facenet().create(classify=False).state_dict()

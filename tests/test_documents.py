@@ -1,9 +1,9 @@
 """README and docs: links, commands and configs that they name exist."""
 
 import functools
+import importlib
 import json
 import re
-import sys
 
 import pytest
 from helpers.documents import (
@@ -79,11 +79,10 @@ def test_commands_have_the_flags_and_configs_they_name(page, folder):
         ), argument
 
 
-@pytest.fixture(scope="module")
-def tables():
-  sys.path.append(str(ROOT / "docs"))
-  yield pytest.importorskip("tables")
-  sys.path.remove(str(ROOT / "docs"))
+@pytest.fixture
+def tables(monkeypatch):
+  monkeypatch.syspath_prepend(str(ROOT / "docs"))
+  return importlib.import_module("tables")
 
 
 @pytest.mark.slow
@@ -106,11 +105,13 @@ def test_every_command_has_its_flags_in_the_reference():
 
 def test_a_table_of_figures(tables, tmp_path, monkeypatch):
   runs = [
-    {"run": "a_0", "seconds": 90, "FID": 1.23456, "note": "by eye"},
-    {"run": "a_1", "seconds": 90, "FID": 2.0, "note": None},
+    {"run": "a_0", "seconds": 90, "steps": 3000, "FID": 1.23456, "x": "by eye"},
+    {"run": "a_1", "seconds": 90, "steps": 3000, "FID": 2.0, "x": None},
     {"run": "b", "steps": 12345, "FID": 0.00012345},
   ]
-  (tmp_path / "x.json").write_text(json.dumps([{"runs": runs}]))
+  other = [{"run": "a_2", "FID": 1.0}, {"run": "c", "KID": 0.0}]
+  groups = [{"protocol": {}, "runs": runs}, {"runs": other}]
+  (tmp_path / "x.json").write_text(json.dumps(groups))
   monkeypatch.setattr(tables, "DOCS", tmp_path)
   spec = "<!-- figures: x.json\nrows:{}\ncolumns: {} -->\n{}<!-- end -->"
 
@@ -119,14 +120,23 @@ def test_a_table_of_figures(tables, tmp_path, monkeypatch):
     assert "old" not in text
     return re.findall(r"^\|.*", text, re.MULTILINE)
 
-  assert rows("a_* = all; b", "seconds = time; FID; steps; note") == [
-    "|  | time | FID | steps | note |",
+  assert rows("a_[01] = all; b", "seconds = time; FID; steps; x") == [
+    "|  | time | FID | steps | x |",
     "| --- | --- | --- | --- | --- |",
-    "| all | 2 min | 1.62 (1.23 to 2.00) |  | by eye |",
+    "| all | 2 min | 1.62 (1.23 to 2.00) | 3,000 | by eye |",
     "| b |  | 0.000123 | 12,345 |  |",
   ]
+  assert rows("c", "KID")[-1] == "| c | 0 |"
   by_metric = rows("FID", "b = B;\n  a_0")
   assert by_metric[::2] == ["|  | B | a_0 |", "| FID | 0.000123 | 1.23 |"]
-  for wrong in (("FID", "c"), ("KID", "b"), ("d", "b")):
-    with pytest.raises(LookupError):
+  for wrong, message in (
+    (("FID; KID", "b; c; d"), "'d'"),
+    (("FID; IS", "b"), "'IS'"),
+    (("b", "FID; IS"), "'IS'"),
+    (("a_*", "FID"), "groups that do not compare"),
+  ):
+    with pytest.raises(LookupError, match=message):
       rows(*wrong)
+  # A table without an end does not swallow the next.
+  text = spec.format("b", "FID", "old").removesuffix("<!-- end -->")
+  assert tables.filled(text + text) == text + text

@@ -251,8 +251,8 @@ img {{ max-width: 100%; }}
 def figures(entries: Sequence[Entry]) -> str:
   """Returns the figures of runs, by protocol, as JSON.
 
-  A row of real images follows the runs of each protocol. Where data lie is left
-  out, as from a protocol; runs that are not evaluated are, with a warning.
+  A row of real images follows the runs of each protocol, which does not say
+  where data lie. Runs that are not evaluated are left out, with a warning.
 
   Raises:
     InputError: where none is evaluated.
@@ -262,16 +262,17 @@ def figures(entries: Sequence[Entry]) -> str:
     if not _metrics(entry):
       _warn(f"{entry.name} is left out: jaxgan evaluate has not seen it")
   for group in protocols(entries):
-    runs = [
-      {
+    runs = []
+    for entry in group:
+      step = entry.evaluation.get("protocol", {}).get("step")
+      rows = [row for row in entry.rows if step is None or row["step"] <= step]
+      run = {
         "run": entry.name,
-        "steps": entry.evaluation["protocol"].get("step"),
-        "seconds": round(_seconds(entry.rows)) or None,
+        "steps": step,
+        "seconds": round(_seconds(rows)) or None,
         "parameters": entry.parameters,
-        **{name: _value(entry, name) for name in _metrics(entry)},
       }
-      for entry in group
-    ]
+      runs.append(run | {name: _value(entry, name) for name in _metrics(entry)})
     real = {n: _value(group[0], n, "real") for n in _metrics(group[0])}
     runs.append({"run": "real, held out", **real})
     groups.append({"protocol": _protocol(group[0]), "runs": runs})

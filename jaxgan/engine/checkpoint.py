@@ -338,8 +338,8 @@ def _restore_step(
   check_format(_workdir(manager), meta)
   if config and (changed := differences(ConfigDict(meta["config"]), config)):
     raise OtherConfigError(
-      f"{_workdir(manager)} belongs to a run with another config: give another "
-      f"workdir, or as it was {', '.join(changed)}"
+      f"{_workdir(manager)} belongs to a run with another config; give its "
+      f"values, or another workdir: {', '.join(changed)}"
     )
   host = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), template)
   try:

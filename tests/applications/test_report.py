@@ -193,6 +193,13 @@ def test_figures_are_the_values_of_each_protocol(workdir, capsys):
   assert "warning: x is left out" in capsys.readouterr().err
   with pytest.raises(InputError, match="none of the runs is evaluated"):
     report.figures([unevaluated])
+  # The time is that of the step that was evaluated.
+  rows = [{"step": x, "steps_per_second": 1.0} for x in (2, 100)]
+  ((run, _),) = (
+    group["runs"]
+    for group in json.loads(report.figures([found[0]._replace(rows=rows)]))
+  )
+  assert run["seconds"] == run["steps"] == 2
 
 
 def test_curves_are_those_of_the_page(workdir):

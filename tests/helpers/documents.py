@@ -10,7 +10,7 @@ PAGES = sorted(
   for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
   if "_build" not in path.parts
 )
-_COMMAND = re.compile(r"\s*(python -m jaxgan\.|jaxgan )")
+_COMMAND = re.compile(r"\s*(python\s+-m\s+jaxgan\.|jaxgan\s)")
 
 
 def text_of(page):
