@@ -251,8 +251,9 @@ img {{ max-width: 100%; }}
 def figures(entries: Sequence[Entry]) -> str:
   """Returns the figures of runs, by protocol, as JSON.
 
-  A row of real images follows the runs of each protocol, which does not say
-  where data lie. Runs that are not evaluated are left out, with a warning.
+  A row of real images follows the runs of each protocol; of several, each has
+  its letter. Where data lie is not said. Runs that are not evaluated are left
+  out, with a warning.
 
   Raises:
     InputError: where none is evaluated.
@@ -261,7 +262,8 @@ def figures(entries: Sequence[Entry]) -> str:
   for entry in entries:
     if not _metrics(entry):
       _warn(f"{entry.name} is left out: jaxgan evaluate has not seen it")
-  for group in protocols(entries):
+  measured = protocols(entries)
+  for i, group in enumerate(measured):
     runs = []
     for entry in group:
       step = entry.evaluation.get("protocol", {}).get("step")
@@ -274,7 +276,8 @@ def figures(entries: Sequence[Entry]) -> str:
       }
       runs.append(run | {name: _value(entry, name) for name in _metrics(entry)})
     real = {n: _value(group[0], n, "real") for n in _metrics(group[0])}
-    runs.append({"run": "real, held out", **real})
+    letter = f", {chr(65 + i)}" if len(measured) > 1 else ""
+    runs.append({"run": f"real, held out{letter}", **real})
     groups.append({"protocol": _protocol(group[0]), "runs": runs})
   if not groups:
     raise InputError("none of the runs is evaluated: jaxgan evaluate does that")

@@ -189,17 +189,19 @@ def test_figures_are_the_values_of_each_protocol(workdir, capsys):
     assert runs[0][name] == metric["value"]
     assert real[name] == metric["real"]
   assert runs[0]["parameters"] == found[0].parameters
-  assert [run["run"] for run in second["runs"]] == ["y", real["run"]]
+  assert real["run"] == "real, held out, A"
+  assert [run["run"] for run in second["runs"]] == ["y", "real, held out, B"]
   assert "warning: x is left out" in capsys.readouterr().err
   with pytest.raises(InputError, match="none of the runs is evaluated"):
     report.figures([unevaluated])
   # The time is that of the step that was evaluated.
   rows = [{"step": x, "steps_per_second": 1.0} for x in (2, 100)]
-  ((run, _),) = (
+  ((run, real),) = (
     group["runs"]
     for group in json.loads(report.figures([found[0]._replace(rows=rows)]))
   )
   assert run["seconds"] == run["steps"] == 2
+  assert real["run"] == "real, held out"
 
 
 def test_curves_are_those_of_the_page(workdir):
