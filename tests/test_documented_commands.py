@@ -10,13 +10,14 @@ import shutil
 
 import pytest
 from helpers import documents
-from helpers.configs import feature_net, shrink
+from helpers.configs import feature_net, load_config, shrink
 from helpers.environment import ROOT
 from helpers.files import write_images
 from helpers.oracles import import_facenet
 from helpers.runs import command
+from helpers.session import once
 
-from jaxgan import config_files
+from jaxgan import config_files, train
 from jaxgan.config import flatten
 from jaxgan.data import SIDES, builtin
 
@@ -31,7 +32,7 @@ AT_HAND = {*builtin.names(), "folder", "pairs", "unpaired", "outlines"}
 def test_commands_of_a_page(page, tmp_path, trained):
   (tmp_path / "configs").symlink_to(ROOT / "configs")
   shutil.copytree(ROOT / "pretrained", tmp_path / "pretrained")
-  write_images(tmp_path / "noise/a", 36, (64, 32))
+  write_images(tmp_path / "noise/a", 140, (64, 32))
   makes_runs = False
   for module, arguments in documents.commands(page):
     makes_runs |= module in ("main", "import_torch")
@@ -45,7 +46,9 @@ def test_commands_of_a_page(page, tmp_path, trained):
       elif key not in ("output", "export"):
         provide_files(tmp_path, value)
     changes = CHANGES.get(module, lambda values: [])(values)
-    result = command(module, *arguments, *changes, cwd=tmp_path)
+    changed = {flag.partition("=")[0] for flag in changes}
+    kept = [x for x in arguments if x.partition("=")[0] not in changed]
+    result = command(module, *kept, *changes, cwd=tmp_path)
     assert result.returncode == 0, (module, arguments, result.stderr)
     assert module != "main" or "what it made is in runs/" in result.stdout
     for key in {"output", "export"} & set(values):
@@ -77,7 +80,7 @@ def weights(path):
   torch = pytest.importorskip("torch")
   if path.suffix == ".pth":
     networks = importlib.import_module("helpers.torch_networks")
-    networks.saved(networks.ResNet(networks.INSTANCE, width=64), path)
+    networks.saved(networks.ResNet(networks.INSTANCE), path)
     return
   state = import_facenet().create(classify=False).state_dict()
   if path.suffix == ".pt":
@@ -113,11 +116,26 @@ def tiny(values):
   return flags
 
 
+def tiny_features(values):
+  """Returns the flag of a net that needs fewer images than FaceNet."""
+  features = values.get("features", "")
+  if features == "runs/facenet":
+    return [f"--features={once('rgb_feature_net', train_on_colours)}"]
+  return [] if features else [f"--features={feature_net()}"]
+
+
+def train_on_colours(folder):
+  config = shrink(load_config("classifier", "cifar10"))
+  config.data.name = "stacked_digits"
+  config.classifier.classes = 1000
+  config.steps = 1
+  train(config, folder)
+
+
 CHANGES = {
   "main": tiny,
   "benchmark": tiny,
-  # The last of two equal flags counts: FaceNet would need 513 images.
-  "evaluate": lambda values: [f"--features={feature_net()}"],
+  "evaluate": tiny_features,
   # The page is served in the tests of the demo.
   "demo": lambda values: [] if "export" in values else ["--export=space_too"],
 }
