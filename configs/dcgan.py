@@ -9,7 +9,6 @@ values are from the authors' Torch code, dcgan.torch; the paper's batch is 128.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan_settings import default_config
-from jaxgan.checks import one_of
 from jaxgan.data import presets
 
 # "faces": 64x64 photographs below data.path, within an hour on two CPU cores.
@@ -17,7 +16,6 @@ PRESETS = (*presets.IMAGES, "faces")
 
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
-  one_of("preset", preset, PRESETS)
   config = default_config("folder" if preset == "faces" else preset)
   config.loss.name = "non_saturating"
   network = {"name": "dcgan", "width": 64, "norm": "batch"}

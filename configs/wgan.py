@@ -12,7 +12,6 @@ code: decay 0.99, epsilon 1e-8 outside the square root.
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan_settings import default_config
-from jaxgan.checks import one_of
 from jaxgan.data import presets
 
 # "faces": 64x64 photographs below data.path, within an hour on two CPU cores.
@@ -20,7 +19,6 @@ PRESETS = (*presets.IMAGES, "faces")
 
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
-  one_of("preset", preset, PRESETS)
   config = default_config("folder" if preset == "faces" else preset)
   config.loss.name = "wasserstein"
   config.n_critic = 5

@@ -10,7 +10,6 @@ values are from the paper's code: gan_mnist.py, gan_cifar_resnet.py
 from ml_collections import ConfigDict
 
 from jaxgan.algorithms.gan_settings import default_config
-from jaxgan.checks import one_of
 from jaxgan.data import presets
 
 # "faces": 64x64 photographs below data.path, within an hour on two CPU cores.
@@ -18,7 +17,6 @@ PRESETS = (*presets.IMAGES, "faces")
 
 
 def get_config(preset: str = PRESETS[0]) -> ConfigDict:
-  one_of("preset", preset, PRESETS)
   config = default_config("folder" if preset == "faces" else preset)
   config.loss.name = "wasserstein"
   config.penalty = ConfigDict({"name": "wgan_gp", "weight": 10.0})

@@ -29,8 +29,7 @@ def _connect() -> None:
 def main() -> None:
   """Trains the config of the flags."""
   preemption.leave_on_signals()
-  run = jaxgan.train(_CONFIG.value, cli.training_workdir(), verbose=True)
-  print(f"what it made is in {run.workdir}")
+  jaxgan.train(_CONFIG.value, cli.training_workdir(), verbose=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ LIMITS = {
   "except clauses of AttributeError, KeyError, TypeError": 3,
   "except clauses of any exception": 12,
   "imports from one test file into another": 0,
-  "lines of jaxgan/": 14149,
+  "lines of jaxgan/": 14148,
 }
 
 

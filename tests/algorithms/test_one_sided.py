@@ -482,7 +482,7 @@ def test_faces_have_a_budget_of_their_own():
     load_config("l1_translation", preset).steps
     for preset in ("digits", "mnist_usps_wasserstein", "folders", "faces")
   ]
-  assert steps == [2000, 2000, 2000, 10_000]
+  assert steps == [2000, 2000, 2000, 4000]
 
 
 @pytest.mark.parametrize("name", CONFIGS)

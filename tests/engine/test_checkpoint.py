@@ -157,10 +157,10 @@ def test_a_checkpoint_of_another_config_is_set_aside(workdir):
   with checkpoint.open_manager(workdir) as manager:
     checkpoint.save(manager, make_state(4), other)
     manager.wait_until_finished()
-    with pytest.warns(UserWarning, match="another config: .*batch_size"):
+    with pytest.warns(UserWarning, match="another config; .*batch_size"):
       state = checkpoint.restore(manager, make_state(0), CONFIG)
     assert state.step == 3
-    with pytest.raises(checkpoint.OtherConfigError, match="another --workdir"):
+    with pytest.raises(checkpoint.OtherConfigError, match="another workdir"):
       other.batch_size *= 2
       checkpoint.restore(manager, make_state(0), other)
     assert sorted(manager.all_steps()) == [2, 3]  # the latest three, less 4
