@@ -54,7 +54,7 @@ def test_two_steps_of_every_config(name, trained, tmp_path, capsys):
   out = capsys.readouterr().out
   assert "complete at step 2" in out
   # With a schedule, more steps would be refused.
-  remedy = "another --workdir" if has_schedule(config) else "a value above 2"
+  remedy = "another workdir" if has_schedule(config) else "above 2"
   assert remedy in out
   digest = checkpoint.digest(jax.device_get(state))
   assert digest == run.with_name(f"{name}.digest").read_text()

@@ -77,7 +77,7 @@ def test_the_command(workdir):
     ("sample", ["--workdir=gan", "--output=x.jpg"], ".png"),
     ("sample", ["--workdir=classifier", "--output=x.png"], "from noise"),
     ("compare", ["none"], "none of the folders"),
-    ("compare", ["gan", "--output=x.jpg"], ".html or .png"),
+    ("compare", ["gan", "--output=x.jpg"], ".html, .png, .json"),
   ],
   ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
