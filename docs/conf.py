@@ -10,6 +10,7 @@ release = jaxgan.__version__
 extensions = [
   "myst_nb",
   "sphinx.ext.autodoc",
+  "sphinx.ext.intersphinx",
   "sphinx.ext.napoleon",
   "sphinx.ext.viewcode",
   "sphinx-mathjax-offline",
@@ -37,7 +38,6 @@ autodoc_default_options = {"members": True}
 
 # Names of other projects are linked to their references, where those can be
 # reached.
-extensions.append("sphinx.ext.intersphinx")
 intersphinx_mapping = {}
 for name, host, path in (
   ("python", "docs.python.org", "3"),

@@ -29,6 +29,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from jaxgan.applications import report
+
 DOCS = pathlib.Path(__file__).parent
 _END = r"(?:(?!<!--).)*<!-- end -->"  # the table's own
 _FIGURES = re.compile(
@@ -124,10 +126,7 @@ def _fill_flags(match: re.Match[str]) -> str:
 
 
 def _table(head: str, lines: Sequence[Sequence[str]]) -> str:
-  rows = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-  rows.insert(1, ["---"] * len(rows[0]))
-  table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-  return f"{head}\n{table}\n\n<!-- end -->"
+  return f"{head}\n{report.markdown(lines)}\n\n<!-- end -->"
 
 
 if __name__ == "__main__":
